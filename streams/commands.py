@@ -1,0 +1,229 @@
+"""The commands: what producers write to the command topics.
+
+A command is one JSON object under the key of what it is about: the mailbox id on
+`<app>-mailbox-commands`, the user id on `<app>-user-commands`. docs/protocol.md shows
+each with an example.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streams.errors import Code, Malformed
+from streams.ids import MAILBOX_PATTERN, NAME_PATTERN, UUID_PATTERN, parse_mailbox
+from tables.rows import Policy, Rate
+
+MAX_MEMBERS = 1_000
+"""Members that one join or leave may name: a command's rows are one record batch."""
+
+MAX_MAILBOXES = 1_000
+"""Mailboxes that one facts query may name."""
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+MailboxName = Annotated[str, Meta(pattern=MAILBOX_PATTERN)]
+CommandId = Annotated[str, Meta(pattern=UUID_PATTERN)]
+Seq = Annotated[int, Meta(ge=0, le=2**53)]
+Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
+Members = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_MEMBERS)]
+
+
+class ReplyTo(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where an answer goes: the key and partition of the replies topic, and the asker's own number."""
+
+    to: Annotated[str, Meta(min_length=1, max_length=64)]
+    partition: Annotated[int, Meta(ge=0)]
+    ref: int
+
+
+class PolicyChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The fields of a policy that a `policy` command sets; the others stay."""
+
+    post: Literal["members", "admins"] | msgspec.UnsetType = msgspec.UNSET
+    join: Literal["open", "invite"] | msgspec.UnsetType = msgspec.UNSET
+    history: bool | msgspec.UnsetType = msgspec.UNSET
+    member_rate: Rate | msgspec.UnsetType = msgspec.UNSET
+    mailbox_rate: Rate | msgspec.UnsetType = msgspec.UNSET
+    retain: Annotated[int, Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
+
+
+class MailboxCommand(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
+    """What all mailbox commands share. `by` is who acts: a user, or `system`."""
+
+    mailbox: MailboxName
+    by: Name
+    reply: ReplyTo | None = None
+
+
+class Create(MailboxCommand, frozen=True, tag="create"):
+    """Make a group; `by` owns it. `id` becomes its epoch."""
+
+    id: CommandId
+    policy: Policy = Policy()
+
+
+class Join(MailboxCommand, frozen=True, tag="join"):
+    """Add members (default: the sender)."""
+
+    id: CommandId
+    members: Members | None = None
+
+
+class Leave(MailboxCommand, frozen=True, tag="leave"):
+    """Remove members (default: the sender)."""
+
+    id: CommandId
+    members: Members | None = None
+
+
+class Role(MailboxCommand, frozen=True, tag="role"):
+    """Give a member a role; handing on `owner` makes the old owner an admin."""
+
+    id: CommandId
+    member: Name
+    role: Literal["owner", "admin", "member"]
+
+
+class Mute(MailboxCommand, frozen=True, tag="mute"):
+    """Silence a member, or all but admins (`member` null), until a time (ms since 1970, 0 = speak again)."""
+
+    id: CommandId
+    until: Milliseconds
+    member: Name | None = None
+
+
+class Send(MailboxCommand, frozen=True, tag="send"):
+    """Send a message. The same `id` again is the same message."""
+
+    id: CommandId
+    body: msgspec.Raw
+
+
+class Recall(MailboxCommand, frozen=True, tag="recall"):
+    """Take the body of a message back; its seq stays."""
+
+    id: CommandId
+    seq: Annotated[int, Meta(ge=1)]
+
+
+class ChangePolicy(MailboxCommand, frozen=True, tag="policy"):
+    """Change some fields of the policy."""
+
+    id: CommandId
+    policy: PolicyChange
+
+
+class Close(MailboxCommand, frozen=True, tag="close"):
+    """End a group: nobody sends or joins any more, history stays readable."""
+
+    id: CommandId
+
+
+class Trim(MailboxCommand, frozen=True, tag="trim"):
+    """Drop messages up to and with seq `upto`; the last message always stays."""
+
+    id: CommandId
+    upto: Seq
+
+
+class Query(MailboxCommand, frozen=True, tag="query"):
+    """Ask in command order; answered on the replies topic.
+
+    facts: of `mailboxes` (all in this partition; default: `mailbox`) as `by` sees them.
+    history: `limit` messages `after` or `before` a seq (neither: the last ones).
+    members: `limit` members whose names come after `after_member`.
+    """
+
+    reply: ReplyTo
+    what: Literal["facts", "history", "members"]
+    mailboxes: Annotated[tuple[MailboxName, ...], Meta(max_length=MAX_MAILBOXES)] = ()
+    after: Seq | None = None
+    before: Seq | None = None
+    after_member: str = ""
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 50
+
+
+class UserCommand(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
+    """What all user commands share. `by` is the user, or `system`."""
+
+    user: Name
+    by: Name
+    reply: ReplyTo | None = None
+
+
+class Read(UserCommand, frozen=True, tag="read"):
+    """Move the user's cursor in a mailbox forward to `seq`."""
+
+    mailbox: MailboxName
+    seq: Seq
+
+
+class Unread(UserCommand, frozen=True, tag="unread"):
+    """Set the cursor back to `seq` on purpose."""
+
+    mailbox: MailboxName
+    seq: Seq
+
+
+class Subscribed(UserCommand, frozen=True, tag="subscribed"):
+    """The user is in the mailbox now: an effect of its agent. `src` is the causing command's offset."""
+
+    mailbox: MailboxName
+    src: Annotated[int, Meta(ge=0)]
+
+
+class Unsubscribed(UserCommand, frozen=True, tag="unsubscribed"):
+    """The user has left the mailbox: an effect of its agent."""
+
+    mailbox: MailboxName
+    src: Annotated[int, Meta(ge=0)]
+
+
+class UserQuery(UserCommand, frozen=True, tag="query"):
+    """Ask for the user's cursors, `limit` at a time in the order of mailbox ids."""
+
+    reply: ReplyTo
+    what: Literal["cursors"] = "cursors"
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=2_000)] = 1_000
+
+
+AnyMailboxCommand = (
+    Create | Join | Leave | Role | Mute | Send | Recall | ChangePolicy | Close | Trim | Query
+)
+AnyUserCommand = Read | Unread | Subscribed | Unsubscribed | UserQuery
+
+_decode_mailbox_command = msgspec.json.Decoder(AnyMailboxCommand).decode
+_decode_user_command = msgspec.json.Decoder(AnyUserCommand).decode
+
+
+def decode_mailbox_command(key: bytes | None, value: bytes | None) -> AnyMailboxCommand:
+    """Decode and validate one record of the mailbox commands; `Malformed` says what is wrong."""
+    command = _decoded(_decode_mailbox_command, value)
+    if key != command.mailbox.encode():
+        raise Malformed(Code.BAD_REQUEST, "the record's key must be the mailbox id")
+    if command.mailbox.startswith("direct:"):
+        try:
+            parse_mailbox(command.mailbox)
+        except ValueError as error:
+            raise Malformed(Code.BAD_REQUEST, str(error)) from None
+    return command
+
+
+def decode_user_command(key: bytes | None, value: bytes | None) -> AnyUserCommand:
+    """Decode and validate one record of the user commands; `Malformed` says what is wrong."""
+    command = _decoded(_decode_user_command, value)
+    if key != command.user.encode():
+        raise Malformed(Code.BAD_REQUEST, "the record's key must be the user id")
+    return command
+
+
+def _decoded(decode, value):  # type: ignore[no-untyped-def]
+    if value is None:
+        raise Malformed(Code.BAD_REQUEST, "a command is a JSON object, the record is empty")
+    try:
+        return decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(Code.BAD_REQUEST, str(error)) from None

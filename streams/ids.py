@@ -1,0 +1,53 @@
+"""Names of users and mailboxes."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+NAME = r"[A-Za-z0-9_.-]{1,64}"
+NAME_PATTERN = rf"^{NAME}\Z"
+MAILBOX_PATTERN = rf"^(?:(?:group|user):{NAME}|direct:{NAME}~{NAME})\Z"
+UUID_PATTERN = r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z"
+
+SYSTEM = "system"
+"""The name under which trusted producers act; no token may carry it."""
+
+_mailbox = re.compile(MAILBOX_PATTERN)
+_name = re.compile(NAME_PATTERN)
+
+
+class MailboxId(NamedTuple):
+    """A mailbox id taken apart: `group:42` is `("group", "42")`."""
+
+    kind: str
+    name: str
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The two users of a direct mailbox."""
+        first, _, second = self.name.partition("~")
+        return first, second
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may name a user, a group or a channel."""
+    return _name.match(text) is not None
+
+
+def parse_mailbox(text: str) -> MailboxId:
+    """Take a mailbox id apart; `ValueError` says what is wrong with it."""
+    if _mailbox.match(text) is None:
+        raise ValueError(
+            "a mailbox is group:<id>, user:<id> or direct:<a>~<b>, "
+            "with ids of 1 to 64 letters, digits, '_', '.' or '-'"
+        )
+    mailbox = MailboxId(*text.split(":", 1))
+    if mailbox.kind == "direct" and not mailbox.pair[0] < mailbox.pair[1]:
+        raise ValueError("the two users of a direct mailbox differ and stand in order: direct:<a>~<b>, a < b")
+    return mailbox
+
+
+def direct_mailbox(one: str, other: str) -> str:
+    """The mailbox of two users, whoever is named first."""
+    return "direct:{}~{}".format(*sorted((one, other)))

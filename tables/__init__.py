@@ -1,0 +1,1 @@
+"""The journaled tables: RocksDB state whose changelog is the log of record."""
