@@ -1,0 +1,62 @@
+"""The topics: their names, and the configuration that the guarantees rest on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from streams.settings import Settings
+
+_HOUR = 3_600_000
+_DAY = 24 * _HOUR
+
+MAX_RECORD = 4 << 20
+"""Bytes of the largest record batch on any topic."""
+
+
+class Topics(NamedTuple):
+    """Topic names of one app."""
+
+    mailbox_commands: str
+    mailbox_log: str
+    user_commands: str
+    user_log: str
+    replies: str
+    dead_letters: str
+
+
+def topics(settings: Settings) -> Topics:
+    """The topic names for these settings."""
+    names = ("mailbox-commands", "mailbox-changelog", "user-commands", "user-changelog", "replies", "dead-letters")
+    return Topics(*(f"{settings.app_id}-{name}" for name in names))
+
+
+def topic_configs(settings: Settings) -> dict[str, dict[str, str]]:
+    """Each topic's configuration.
+
+    Commands carry the broker's time (`LogAppendTime`): in order within a partition, and no sender
+    can forge it. Logs are compacted only, since they are the state; a row rests an hour before that, so that a
+    worker sees a late row of another before it can displace a newer one under the same key.
+    """
+    name = topics(settings)
+    commands = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(7 * _DAY),
+        "message.timestamp.type": "LogAppendTime",
+    }
+    log = {
+        "cleanup.policy": "compact",
+        "min.compaction.lag.ms": str(_HOUR),
+        "delete.retention.ms": str(7 * _DAY),
+        "segment.ms": str(_DAY),
+    }
+    configs = {
+        name.mailbox_commands: commands,
+        name.mailbox_log: log,
+        name.user_commands: commands,
+        name.user_log: log,
+        name.replies: {"cleanup.policy": "delete", "retention.ms": str(_HOUR), "segment.ms": str(_HOUR)},
+        name.dead_letters: {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY)},
+    }
+    for config in configs.values():
+        config["max.message.bytes"] = str(MAX_RECORD)
+    return configs
