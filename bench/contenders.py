@@ -1,0 +1,119 @@
+"""Who takes part in a race over the same backlog, and how each is built and started."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.backlog import Backlog
+from bench.broker import Broker
+from bench.paths import BENCH, BUILD, FAUST, PYTHON, ROOT
+from bench.processes import Process, run
+from bench.topics import CHANGELOG, COMMANDS
+
+QUIX_ENVIRONMENT = ROOT / ".venv-bench"
+QUIX_PYTHON = QUIX_ENVIRONMENT / "bin/python"
+QUIX_STAMP = QUIX_ENVIRONMENT / "requirements.txt"
+STREAMS_BUILD = BUILD / "kafka_streams"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to turn `readcast-mailbox-commands` into message rows.
+
+    `sequences` is False for one without state: its rows hold no seq and its duplicates stay.
+    """
+
+    name: str
+    output: str
+    build: Callable[[], None]
+    start: Callable[[Broker], Process]
+    sequences: bool = True
+
+    def rows(self, backlog: Backlog) -> int:
+        """Message rows that the backlog must give."""
+        return backlog.messages + (0 if self.sequences else backlog.resent)
+
+
+def built() -> None:
+    """Nothing to build."""
+
+
+def readcast_environment(broker: Broker) -> dict[str, str]:
+    return {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}
+
+
+def readcast_topics(broker: Broker) -> None:
+    """Let Readcast make its topics."""
+    run(
+        [FAUST, "-A", "streams", "topics"],
+        broker.folder / "topics.log",
+        readcast_environment(broker),
+    )
+
+
+def readcast_folder(broker: Broker) -> Path:
+    return broker.folder / "readcast"
+
+
+def start_readcast(broker: Broker) -> Process:
+    return Process(
+        [FAUST, "-A", "streams", "--datadir", readcast_folder(broker), "worker"],
+        broker.folder / "readcast.log",
+        readcast_environment(broker),
+    )
+
+
+def build_kafka_streams() -> None:
+    BUILD.mkdir(exist_ok=True)
+    run(
+        ["mvn", "--batch-mode", "--quiet", "--file", BENCH / "kafka_streams/pom.xml", "package"],
+        BUILD / "kafka_streams.log",
+    )
+
+
+def start_kafka_streams(broker: Broker) -> Process:
+    classpath = f"{STREAMS_BUILD}/peer.jar:{STREAMS_BUILD}/lib/*"
+    folder = broker.folder / "kafka_streams"
+    java = ["java", "-Xms1g", "-Xmx1g", "-cp", classpath, "readcast.bench.SequencerApp"]
+    return Process(
+        [*java, broker.bootstrap, folder, COMMANDS, KAFKA_STREAMS.output],
+        broker.folder / "kafka_streams.log",
+    )
+
+
+def build_quix() -> None:
+    """Make `.venv-bench` from bench/requirements.txt, again when that has changed."""
+    wanted = (BENCH / "requirements.txt").read_text()
+    if QUIX_STAMP.exists() and QUIX_STAMP.read_text() == wanted:
+        return
+    subprocess.run([PYTHON, "-m", "venv", "--clear", QUIX_ENVIRONMENT], check=True)
+    subprocess.run(
+        [QUIX_PYTHON, "-m", "pip", "install", "--quiet", "-r", BENCH / "requirements.txt"],
+        check=True,
+    )
+    QUIX_STAMP.write_text(wanted)
+
+
+def start_quix(broker: Broker) -> Process:
+    folder = broker.folder / "quix"
+    return Process(
+        [QUIX_PYTHON, BENCH / "quix_peer.py", broker.bootstrap, folder, COMMANDS, QUIX.output],
+        broker.folder / "quix.log",
+    )
+
+
+def start_bare_loop(broker: Broker) -> Process:
+    return Process(
+        [PYTHON, "-m", "bench.bare_loop", broker.bootstrap, COMMANDS, BARE_LOOP.output],
+        broker.folder / "bare_loop.log",
+    )
+
+
+READCAST = Contender("readcast", CHANGELOG, built, start_readcast)
+KAFKA_STREAMS = Contender(
+    "kafka_streams", "kafka-streams-rows", build_kafka_streams, start_kafka_streams
+)
+QUIX = Contender("quix", "quix-rows", build_quix, start_quix)
+BARE_LOOP = Contender("bare_loop", "bare-loop-rows", built, start_bare_loop, sequences=False)
+CONTENDERS = {one.name: one for one in (READCAST, KAFKA_STREAMS, QUIX, BARE_LOOP)}

@@ -1,0 +1,100 @@
+"""Start and stop the processes under measurement."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench.paths import ROOT
+
+STOP_SECONDS = 30
+LOG_LINES_SHOWN = 20
+
+
+class ProcessError(Exception):
+    """A process ended or did not get ready; the message has the end of its log."""
+
+
+class Process:
+    """A child process with a log file; as a context manager it is stopped at the end."""
+
+    def __init__(
+        self, command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.log = log
+        self.name = log.stem
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=ROOT,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """Raise ProcessError if it has ended."""
+        code = self._child.poll()
+        if code is not None:
+            raise self.failure(f"ended with code {code}")
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Return once `ready` holds; raise ProcessError if it ends or `seconds` pass before."""
+        until = time.monotonic() + seconds
+        while not ready():
+            self.check()
+            if time.monotonic() > until:
+                raise self.failure(f"not ready after {seconds} s")
+            time.sleep(0.05)
+
+    def failure(self, what: str) -> ProcessError:
+        lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+        return ProcessError("\n".join([f"{self.name} {what}; the end of its log:", *lines]))
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL to what is left of its process group after STOP_SECONDS."""
+        if self._child.poll() is None:
+            os.killpg(self._child.pid, signal.SIGTERM)
+            try:
+                self._child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._child.pid, signal.SIGKILL)
+                self._child.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def run(command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> None:
+    """Run a command to its end; raise ProcessError if it fails."""
+    with Process(command, log, env) as process:
+        code = process._child.wait()
+        if code:
+            raise process.failure(f"ended with code {code}")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex(("127.0.0.1", port)) == 0
