@@ -1,0 +1,62 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PEERS := .venv-bench/.installed
+FIGURE ?=
+
+.PHONY: help install run test lint types check bench faults clean broker browser
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+install: $(INSTALLED) ## create .venv with the pinned packages
+
+$(INSTALLED): requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+# Quix Streams wants older packages than we do.
+$(PEERS): bench/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --requirement bench/requirements.txt
+	touch $@
+
+run: $(INSTALLED) ## start broker, worker, gateway and demo data; Ctrl-C stops them
+	@exec $(BIN)/python docker/local/up.py
+
+test: check broker browser ## lint, types and every test
+	$(BIN)/python -m pytest -q
+
+lint: $(INSTALLED) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED) ## mypy, strict, on the three packages
+	$(BIN)/mypy
+
+check: lint types ## lint and types
+
+bench: $(INSTALLED) $(PEERS) broker ## measure a figure beside its peer: make bench FIGURE=name
+	$(BIN)/python -m bench $(FIGURE)
+
+faults: $(INSTALLED) broker ## kill and stop parts under load, the long run
+	$(BIN)/python -m tests.faults --long
+
+broker: $(INSTALLED)
+ifndef KAFKA_BOOTSTRAP_SERVERS
+	@$(BIN)/python docker/local/kafka.py fetch
+endif
+
+browser:
+	@command -v chromium >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; \
+	} || { echo "The page's tests need Chromium: install it so that 'chromium' is on the PATH." >&2; exit 1; }
+
+clean: ## remove .venv, build and caches; data/ stays
+	rm -rf .venv .venv-bench build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
