@@ -17,7 +17,7 @@ install: $(INSTALLED) ## create .venv with the pinned packages
 $(INSTALLED): requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.txt
-	$(BIN)/pip install --quiet --no-deps --editable .
+	$(BIN)/pip install -qq --no-deps --editable .
 	touch $@
 
 # Quix Streams wants older packages than we do.
