@@ -126,9 +126,9 @@ async def send(bootstrap: str, records: Iterator[dict]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.backlog", description=__doc__)
     parser.add_argument("--bootstrap", required=True)
-    parser.add_argument("--messages", type=int, default=Backlog.messages)
-    parser.add_argument("--groups", type=int, default=Backlog.groups)
-    parser.add_argument("--members", type=int, default=Backlog.members)
+    parser.add_argument("--messages", type=int, default=Backlog().messages)
+    parser.add_argument("--groups", type=int, default=Backlog().groups)
+    parser.add_argument("--members", type=int, default=Backlog().members)
     arguments = parser.parse_args()
     backlog = Backlog(arguments.messages, arguments.groups, arguments.members)
     asyncio.run(send(arguments.bootstrap, commands(backlog)))

@@ -127,7 +127,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m bench.sequencing", description=__doc__)
     parser.add_argument("contender", choices=CONTENDERS)
-    parser.add_argument("--messages", type=int, default=Backlog.messages)
+    parser.add_argument("--messages", type=int, default=Backlog().messages)
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
     contender = CONTENDERS[arguments.contender]
