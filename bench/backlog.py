@@ -56,12 +56,13 @@ def group(number: int) -> str:
     return f"group:{number}"
 
 
-def opening(mailbox: str, members: int) -> Iterator[dict]:
-    """Create a group of u0 and let u1... join, up to `members` in all."""
-    yield command("create", mailbox, "u0", policy=UNLIMITED)
+def opening(mailbox: str, members: int, prefix: str = "u") -> Iterator[dict]:
+    """Create a group of u0 and let u1... join, up to `members` in all, under the prefix."""
+    owner = f"{prefix}0"
+    yield command("create", mailbox, owner, policy=UNLIMITED)
     for first in range(1, members, JOINED_AT_ONCE):
-        names = [f"u{n}" for n in range(first, min(first + JOINED_AT_ONCE, members))]
-        yield command("join", mailbox, "u0", members=names)
+        names = [f"{prefix}{n}" for n in range(first, min(first + JOINED_AT_ONCE, members))]
+        yield command("join", mailbox, owner, members=names)
 
 
 def command(kind: str, mailbox: str, by: str, **fields: object) -> dict:

@@ -1,6 +1,7 @@
 """A broker of its own for each run: free ports, a fresh data folder, gone afterwards."""
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +40,4 @@ def broker() -> Iterator[Broker]:
 
 
 def remove(folder: Path) -> None:
-    import shutil
-
     shutil.rmtree(folder, ignore_errors=True)

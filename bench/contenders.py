@@ -3,12 +3,12 @@
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.backlog import Backlog
 from bench.broker import Broker
-from bench.paths import BENCH, BUILD, FAUST, PYTHON, ROOT
+from bench.paths import BENCH, BUILD, PYTHON, ROOT
 from bench.processes import Process, run
+from bench.readcast import start_worker
 from bench.topics import CHANGELOG, COMMANDS
 
 QUIX_ENVIRONMENT = ROOT / ".venv-bench"
@@ -37,31 +37,6 @@ class Contender:
 
 def built() -> None:
     """Nothing to build."""
-
-
-def readcast_environment(broker: Broker) -> dict[str, str]:
-    return {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}
-
-
-def readcast_topics(broker: Broker) -> None:
-    """Let Readcast make its topics."""
-    run(
-        [FAUST, "-A", "streams", "topics"],
-        broker.folder / "topics.log",
-        readcast_environment(broker),
-    )
-
-
-def readcast_folder(broker: Broker) -> Path:
-    return broker.folder / "readcast"
-
-
-def start_readcast(broker: Broker) -> Process:
-    return Process(
-        [FAUST, "-A", "streams", "--datadir", readcast_folder(broker), "worker"],
-        broker.folder / "readcast.log",
-        readcast_environment(broker),
-    )
 
 
 def build_kafka_streams() -> None:
@@ -110,7 +85,7 @@ def start_bare_loop(broker: Broker) -> Process:
     )
 
 
-READCAST = Contender("readcast", CHANGELOG, built, start_readcast)
+READCAST = Contender("readcast", CHANGELOG, built, start_worker)
 KAFKA_STREAMS = Contender(
     "kafka_streams", "kafka-streams-rows", build_kafka_streams, start_kafka_streams
 )

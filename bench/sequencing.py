@@ -14,12 +14,13 @@ from rich.progress import Progress
 
 from bench.backlog import Backlog, load
 from bench.broker import Broker, broker
-from bench.contenders import CONTENDERS, READCAST, Contender, readcast_topics
+from bench.contenders import CONTENDERS, READCAST, Contender
 from bench.figures import Figure
+from bench.readcast import make_topics
 from bench.topics import COMMANDS
 
 ROUNDS = 2
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 QUIET_SECONDS = 3
 LIMIT_SECONDS = 300
 MESSAGE_KEY = re.compile(rb"(group:[0-9]+)(/m/[0-9a-f]{16})?")
@@ -70,7 +71,7 @@ def race(
 def prepare(fresh: Broker, contenders: list[Contender], backlog: Backlog) -> None:
     """Make the topics and load the backlog."""
     if READCAST in contenders:
-        readcast_topics(fresh)
+        make_topics(fresh)
     fresh.topics.create(COMMANDS, **{"message.timestamp.type": "LogAppendTime"})
     for contender in contenders:
         fresh.topics.create(contender.output)

@@ -1,0 +1,65 @@
+"""Readcast's own processes: its topics, a worker, a gateway."""
+
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import jwt
+
+from bench.broker import Broker
+from bench.paths import FAUST, PYTHON
+from bench.processes import Process, free_port, run
+
+SECRET = "a secret of the benchmark, long enough for HS256"
+READY_SECONDS = 120
+TOKEN_SECONDS = 3600
+
+
+def make_topics(broker: Broker) -> None:
+    run([FAUST, "-A", "streams", "topics"], broker.folder / "topics.log", environment(broker))
+
+
+def table_folder(broker: Broker) -> Path:
+    return broker.folder / "readcast"
+
+
+def start_worker(broker: Broker, health_port: int | None = None) -> Process:
+    """A worker with all rules; it is not ready yet."""
+    return Process(
+        [FAUST, "-A", "streams", "--datadir", table_folder(broker), "worker"],
+        broker.folder / "worker.log",
+        environment(broker, READCAST_WORKER_METRICS_PORT=str(health_port or free_port())),
+    )
+
+
+def start_gateway(broker: Broker, port: int) -> Process:
+    return Process(
+        [PYTHON, "-m", "gateway"],
+        broker.folder / "gateway.log",
+        environment(broker, READCAST_GATEWAY_PORT=str(port)),
+    )
+
+
+def wait_until_ready(process: Process, port: int) -> None:
+    process.wait_until(lambda: ready(port), READY_SECONDS)
+
+
+def ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def environment(broker: Broker, **more: str) -> dict[str, str]:
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
+        "READCAST_AUTH_SECRET": SECRET,
+        **more,
+    }
+
+
+def token(user: str) -> str:
+    return jwt.encode({"sub": user, "exp": int(time.time()) + TOKEN_SECONDS}, SECRET, "HS256")

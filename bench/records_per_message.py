@@ -1,0 +1,81 @@
+"""Kafka records written per message in a group of 1,000,000 members, against one of 10.
+
+Counted over all topics but the broker's own, so that nothing a message causes is left out.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from rich.progress import Progress
+
+from bench.backlog import body, command, opening, send
+from bench.broker import Broker, broker
+from bench.figures import Figure
+from bench.processes import Process
+from bench.readcast import make_topics, start_worker
+from bench.topics import CHANGELOG
+
+BIG, SMALL = "group:big", "group:small"
+MEMBERS = {BIG: 1_000_000, SMALL: 10}
+MESSAGES = 1_000
+QUIET_SECONDS = 5
+LIMIT_SECONDS = 900
+
+
+def measure(progress: Progress) -> Figure:
+    with broker() as fresh:
+        make_topics(fresh)
+        for mailbox, members in MEMBERS.items():
+            asyncio.run(send(fresh.bootstrap, opening(mailbox, members)))
+        with start_worker(fresh) as worker:
+            join(fresh, worker, progress)
+            big, small = (records(fresh, worker, mailbox, progress) for mailbox in MEMBERS)
+    return Figure(big, "records", small, {"peer_name": "group of 10", "messages": MESSAGES})
+
+
+def join(fresh: Broker, worker: Process, progress: Progress) -> None:
+    """Wait until all members are in and their subscriptions written."""
+    members = sum(MEMBERS.values())
+    task = progress.add_task("members joined", total=members)
+    settle(
+        fresh,
+        worker,
+        lambda: fresh.topics.count(CHANGELOG) >= members,
+        lambda: progress.update(task, completed=min(fresh.topics.count(CHANGELOG), members)),
+    )
+
+
+def records(fresh: Broker, worker: Process, mailbox: str, progress: Progress) -> float:
+    """Records per message over all topics, for MESSAGES messages."""
+    task = progress.add_task(f"messages to {mailbox}", total=MESSAGES)
+    before, rows = everything(fresh), fresh.topics.count(CHANGELOG)
+    sends = (command("send", mailbox, "u0", body=body(number)) for number in range(MESSAGES))
+    asyncio.run(send(fresh.bootstrap, sends))
+    settle(
+        fresh,
+        worker,
+        lambda: fresh.topics.count(CHANGELOG) >= rows + MESSAGES,
+        lambda: progress.update(task, completed=fresh.topics.count(CHANGELOG) - rows),
+    )
+    return (everything(fresh) - before) / MESSAGES
+
+
+def settle(
+    fresh: Broker, worker: Process, done: Callable[[], bool], show: Callable[[], None]
+) -> None:
+    """Wait until `done` holds and no topic has grown for QUIET_SECONDS."""
+    limit = time.monotonic() + LIMIT_SECONDS
+    count, grew = everything(fresh), time.monotonic()
+    while not done() or time.monotonic() < grew + QUIET_SECONDS:
+        time.sleep(0.2)
+        worker.check()
+        show()
+        if (now := everything(fresh)) != count:
+            count, grew = now, time.monotonic()
+        if time.monotonic() > limit:
+            raise worker.failure(f"not done after {LIMIT_SECONDS} s")
+
+
+def everything(fresh: Broker) -> int:
+    return fresh.topics.count(*fresh.topics.names())
