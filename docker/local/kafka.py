@@ -49,9 +49,12 @@ TOOLS = {
     "topics": "org.apache.kafka.tools.TopicCommand",
 }
 
-BROKER_JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
-TOOL_JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-LOGGING = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",)
+LOG_LEVEL = "-Dorg.slf4j.simpleLogger.defaultLogLevel"
+BROKER_JVM = (
+    *("-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"),
+    f"{LOG_LEVEL}=warn",
+)
+TOOL_JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"{LOG_LEVEL}=error")
 
 
 class Unavailable(Exception):
@@ -135,7 +138,7 @@ def run(port: int, controller_port: int, data: Path) -> NoReturn:
     if not (data / "log" / "meta.properties").exists():
         format_storage(command, properties)
     print(f"{HOST}:{port}", flush=True)
-    execute([command, *BROKER_JVM, *LOGGING, "-cp", f"{LIB}/*", "kafka.Kafka", str(properties)])
+    execute([command, *BROKER_JVM, "-cp", f"{LIB}/*", "kafka.Kafka", str(properties)])
 
 
 def usable_ports(*wanted: int) -> list[int]:
@@ -190,7 +193,7 @@ def format_storage(command: str, properties: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     done = subprocess.run(
         [
-            *(command, *TOOL_JVM, *LOGGING, "-cp", f"{LIB}/*", TOOLS["storage"]),
+            *(command, *TOOL_JVM, "-cp", f"{LIB}/*", TOOLS["storage"]),
             *("format", "--ignore-formatted", f"--cluster-id={cluster}", "--config", properties),
         ],
         stdout=subprocess.PIPE,
@@ -204,7 +207,7 @@ def format_storage(command: str, properties: Path) -> None:
 def tool(name: str, arguments: Sequence[str]) -> NoReturn:
     command = java()
     fetch()
-    execute([command, *TOOL_JVM, *LOGGING, "-cp", f"{LIB}/*", TOOLS[name], *arguments])
+    execute([command, *TOOL_JVM, "-cp", f"{LIB}/*", TOOLS[name], *arguments])
 
 
 def execute(command: Sequence[str]) -> NoReturn:
