@@ -8,9 +8,11 @@ from rich.table import Table
 
 from bench.figures import NAMES, RESULTS, Figure, keep, measure
 from bench.paths import ROOT
+from bench.processes import stop_on_sigterm
 
 
 def main() -> None:
+    stop_on_sigterm()
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("figure", nargs="?", choices=NAMES, help="all of them if left out")
     chosen = parser.parse_args().figure

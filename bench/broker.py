@@ -29,15 +29,24 @@ def broker() -> Iterator[Broker]:
     """Start an Apache Kafka broker, give it, and stop it; the folder is kept if the run fails."""
     BUILD.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=BUILD))
+    try:
+        with running(folder) as fresh:
+            yield fresh
+    except Exception as error:
+        error.add_note(f"logs of the run: {folder}")
+        raise
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Broker]:
     port = free_port()
-    command = [PYTHON, SCRIPT, "run", "--port", port, "--controller-port", free_port()]
-    with Process([*map(str, command), "--data", folder / "kafka"], folder / "kafka.log") as process:
+    command = [PYTHON, SCRIPT, "run", "--port", str(port), "--controller-port", str(free_port())]
+    with Process([*command, "--data", folder / "kafka"], folder / "kafka.log") as process:
         process.wait_until(lambda: listens(port), START_SECONDS)
         bootstrap = f"127.0.0.1:{port}"
         with contextlib.closing(Topics(bootstrap)) as topics:
             yield Broker(bootstrap, folder, topics)
-    remove(folder)
-
-
-def remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -86,6 +87,12 @@ def run(command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None 
         code = process._child.wait()
         if code:
             raise process.failure(f"ended with code {code}")
+
+
+def stop_on_sigterm() -> None:
+    """Let SIGTERM and SIGINT end this process the way that stops its children too."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def free_port() -> int:

@@ -16,6 +16,7 @@ from bench.backlog import Backlog, load
 from bench.broker import Broker, broker
 from bench.contenders import CONTENDERS, READCAST, Contender
 from bench.figures import Figure
+from bench.processes import stop_on_sigterm
 from bench.readcast import make_topics
 from bench.topics import COMMANDS
 
@@ -126,6 +127,7 @@ def check(contender: Contender, fresh: Broker, backlog: Backlog) -> None:
 def main() -> None:
     from bench.__main__ import progress_bars
 
+    stop_on_sigterm()
     parser = argparse.ArgumentParser(prog="python -m bench.sequencing", description=__doc__)
     parser.add_argument("contender", choices=CONTENDERS)
     parser.add_argument("--messages", type=int, default=Backlog().messages)
