@@ -12,7 +12,7 @@ from typing import Self
 from honcho.process import Popen
 
 POLL_SECONDS = 0.05
-STOP_SECONDS = 20
+STOP_SECONDS = 10
 SAME_SIGNAL_SECONDS = 1
 LOG_LINES_SHOWN = 25
 

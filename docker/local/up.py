@@ -17,8 +17,8 @@ from pathlib import Path
 
 from honcho.environ import parse_procfile
 from rich.console import Console
-from rich.markup import escape
 from rich.panel import Panel
+from rich.text import Text
 
 from parts import Parts, StartError
 
@@ -39,7 +39,7 @@ def main() -> None:
         with locked(data), Parts(REPO, environment(data), data / "logs") as parts:
             run(parts)
     except StartError as error:
-        console.print(f"[bold red]Readcast stopped.[/] {escape(str(error))}", soft_wrap=True)
+        console.print("[bold red]Readcast stopped.[/]", Text.from_ansi(str(error)), soft_wrap=True)
         sys.exit(1)
 
 
