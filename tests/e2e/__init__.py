@@ -1,0 +1,1 @@
+"""The system from outside: WebSocket clients and Kafka clients against real processes."""

@@ -1,0 +1,197 @@
+"""A small client of the WebSocket protocol, written from docs/protocol.md alone."""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.records import Refused, new_id
+
+Event = dict[str, Any]
+
+ANSWER_SECONDS = 20
+SMALL_BUFFER = 4096
+
+
+class Client:
+    """One session. All events are kept in `events`; those nobody has asked for yet in `inbox`."""
+
+    def __init__(self, connection: ClientConnection, user: str) -> None:
+        self.user = user
+        self.events: list[Event] = []
+        self.inbox: list[Event] = []
+        self.epochs: dict[str, str] = {}
+        self._connection = connection
+        self._refs = itertools.count(1)
+        self._news = asyncio.Condition()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        user: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        subprotocol: str | None = "readcast.json",
+        small_buffers: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Connect, without a `hello`."""
+        if small_buffers:
+            options["sock"] = await slow_socket(url)
+        connection = await connect(
+            url,
+            additional_headers=headers,
+            subprotocols=[subprotocol] if subprotocol else None,
+            max_size=None,
+            compression=None,
+            ping_interval=None,
+            proxy=None,
+            **options,
+        )
+        return cls(connection, user)
+
+    @property
+    def subprotocol(self) -> str | None:
+        return self._connection.subprotocol
+
+    # Requests
+
+    async def post(self, op: str, **fields: Any) -> int:
+        """Send a request and don't wait; returns its ref."""
+        ref = next(self._refs)
+        await self.put({"op": op, "ref": ref, **fields})
+        return ref
+
+    async def put(self, frame: Any) -> None:
+        await self.put_raw(orjson.dumps(frame).decode())
+
+    async def put_raw(self, frame: str | bytes) -> None:
+        await self._connection.send(frame)
+
+    async def request(self, op: str, **fields: Any) -> Event:
+        """Send a request and return its answer; Refused if that is an error."""
+        return await self.answer(await self.post(op, **fields))
+
+    async def answer(self, ref: Any) -> Event:
+        event = await self.wait(lambda event: event.get("ref") == ref, f"the answer to {ref!r}")
+        if event["op"] == "error":
+            raise Refused(event)
+        return event
+
+    async def hello(self, token: str | None = None, **fields: Any) -> Event:
+        fields |= {"token": token} if token is not None else {}
+        return await self.request("hello", **fields)
+
+    async def send(self, mailbox: str, body: Any, id: str | None = None) -> Event:  # noqa: A002
+        return await self.request("send", mailbox=mailbox, id=id or new_id(), body=body)
+
+    async def sync(self) -> dict[str, Event]:
+        """What `sync` says of each mailbox."""
+        answer = await self.request("sync")
+        return {entry["mailbox"]: entry for entry in answer["mailboxes"]}
+
+    async def unread(self, mailbox: str) -> int:
+        unread = (await self.sync())[mailbox]["unread"]
+        assert isinstance(unread, int)
+        return unread
+
+    # Events
+
+    async def expect(self, op: str, **fields: Any) -> Event:
+        """Take the first event with these fields, one that is there or the next to come."""
+
+        def wanted(event: Event) -> bool:
+            return event["op"] == op and all(event.get(name) == fields[name] for name in fields)
+
+        return await self.wait(wanted, f"{op} {fields}")
+
+    async def wait(self, wanted: Any, what: str, within: float = ANSWER_SECONDS) -> Event:
+        try:
+            async with asyncio.timeout(within), self._news:
+                while not (found := next(filter(wanted, self.inbox), None)):
+                    if self._reader.done():
+                        raise AssertionError(f"closed with {self.close_code} before {what}")
+                    await self._news.wait()
+        except TimeoutError:
+            latest = self.events[-5:]
+            raise AssertionError(f"{what}: not within {within:g} s; latest: {latest}") from None
+        self.inbox.remove(found)
+        return found
+
+    async def message(self, mailbox: str, seq: int) -> Event:
+        return await self.expect("message", mailbox=mailbox, seq=seq)
+
+    def seqs(self, mailbox: str) -> list[int]:
+        """The messages delivered so far, in the order in which they came."""
+        return [event["seq"] for event in self.delivered("message", mailbox)]
+
+    def delivered(self, op: str, mailbox: str) -> list[Event]:
+        return [one for one in self.events if one["op"] == op and one.get("mailbox") == mailbox]
+
+    # The connection
+
+    def pause(self) -> None:
+        """Read no more; the buffers fill, then the server can't write."""
+        self._may_read.clear()
+
+    def resume(self) -> None:
+        self._may_read.set()
+
+    async def closed(self, within: float = ANSWER_SECONDS) -> int | None:
+        """The server's close code."""
+        async with asyncio.timeout(within):
+            await asyncio.wait([self._reader])
+        return self.close_code
+
+    @property
+    def close_code(self) -> int | None:
+        return self._connection.close_code
+
+    async def close(self) -> None:
+        self.resume()
+        await self._connection.close()
+        await self._reader
+
+    def drop(self) -> None:
+        """Vanish without a close frame, as a phone in a tunnel does."""
+        self.resume()
+        self._connection.transport.abort()
+
+    async def _read(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self._may_read.wait()
+                frame = await self._connection.recv()
+                await self._take(frame)
+        async with self._news:
+            self._news.notify_all()
+
+    async def _take(self, frame: str | bytes) -> None:
+        events = orjson.loads(frame)
+        if not isinstance(events, list):
+            raise TypeError(f"a server frame is an array of events, got {frame[:200]!r}")
+        async with self._news:
+            self.events += events
+            self.inbox += events
+            self._news.notify_all()
+
+
+async def slow_socket(url: str) -> socket.socket:
+    """A connected socket whose receive buffer holds next to nothing."""
+    place = urlsplit(url)
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+    small.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(small, (place.hostname, place.port))
+    return small

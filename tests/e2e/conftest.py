@@ -1,0 +1,61 @@
+"""Connected clients, closed after each test."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.client import Client
+from tests.processes import System
+from tests.records import new_id, unique
+
+Connect = Callable[..., Awaitable[Client]]
+Party = Callable[..., Awaitable[list[Any]]]
+
+
+@pytest.fixture
+async def connect(stack: System) -> AsyncIterator[Connect]:
+    """connect(user, url=..., **hello fields): a session that has said hello."""
+    opened: list[Client] = []
+
+    async def connect(user: str, url: str | None = None, **hello: Any) -> Client:
+        client = await dial(user=user, url=url)
+        await client.hello(stack.token(user), **hello)
+        return client
+
+    async def dial(user: str = "", url: str | None = None, **options: Any) -> Client:
+        client = await Client.open(url or stack.ws, user, **options)
+        opened.append(client)
+        return client
+
+    connect.dial = dial  # type: ignore[attr-defined]
+    yield connect
+    for client in opened:
+        await client.close()
+
+
+@pytest.fixture
+def dial(connect: Connect) -> Connect:
+    """dial(user, url=..., **connection options): a connection without a hello."""
+    return connect.dial  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def party(connect: Connect) -> Party:
+    """party("alice", "bob", **policy): a new group and a synced session for each, owner first."""
+
+    async def party(*labels: str, **policy: Any) -> list[Any]:
+        group = unique("group:g")
+        clients = [await connect(unique(label)) for label in labels]
+        for client in clients:
+            await client.sync()
+        owner, *others = clients
+        await owner.request("create", mailbox=group, policy=policy)
+        if others:
+            names = [other.user for other in others]
+            await owner.request("join", mailbox=group, id=new_id(), members=names)
+        for other in others:
+            await other.expect("joined", mailbox=group)
+        return [group, *clients]
+
+    return party

@@ -1,0 +1,328 @@
+"""The system as a Kafka client sees it: commands in, answers, logs and offsets out."""
+
+import contextlib
+import itertools
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.partitioner import murmur2
+
+COMMANDS = ("mailbox-commands", "user-commands")
+LOGS = ("mailbox-changelog", "user-changelog")
+MAX_RECORD = 4 << 20
+
+Offsets = dict[int, int]
+Command = dict[str, Any]
+
+
+class Kafka:
+    """Everything the tests do on the topics of one app; topics are named without the app id."""
+
+    def __init__(self, bootstrap: str, app_id: str) -> None:
+        self._bootstrap = bootstrap
+        self._app_id = app_id
+        self._opened = contextlib.ExitStack()
+        self._admin: KafkaAdminClient | None = None
+        self._producer: KafkaProducer | None = None
+        self._asker: Asker | None = None
+        self._partitions: dict[str, int] = {}
+
+    def close(self) -> None:
+        self._opened.close()
+
+    @property
+    def admin(self) -> KafkaAdminClient:
+        if self._admin is None:
+            self._admin = self._open(KafkaAdminClient(bootstrap_servers=self._bootstrap))
+        return self._admin
+
+    @property
+    def producer(self) -> KafkaProducer:
+        if self._producer is None:
+            self._producer = self._open(self.new_producer())
+        return self._producer
+
+    @property
+    def asker(self) -> "Asker":
+        if self._asker is None:
+            self._asker = self._open(Asker(self))
+        return self._asker
+
+    def new_producer(self, **options: Any) -> KafkaProducer:
+        return KafkaProducer(
+            **{
+                "bootstrap_servers": self._bootstrap,
+                "linger_ms": 2,
+                "max_request_size": 2 * MAX_RECORD,
+                **options,
+            }
+        )
+
+    def new_consumer(self, **options: Any) -> KafkaConsumer:
+        return KafkaConsumer(
+            **{
+                "bootstrap_servers": self._bootstrap,
+                "enable_auto_commit": False,
+                "auto_offset_reset": "earliest",
+                "max_partition_fetch_bytes": 2 * MAX_RECORD,
+                "max_poll_records": 5_000,
+                **options,
+            }
+        )
+
+    def _open(self, client: Any) -> Any:
+        self._opened.callback(client.close)
+        return client
+
+    def topic(self, name: str) -> str:
+        return f"{self._app_id}-{name}"
+
+    def partitions(self, name: str) -> int:
+        if name not in self._partitions:
+            (described,) = self.admin.describe_topics([self.topic(name)])
+            self._partitions[name] = len(described["partitions"])
+        return self._partitions[name]
+
+    def partition_of(self, key: str) -> int:
+        """Where Kafka's default partitioner puts a command."""
+        return (murmur2(key.encode()) & 0x7FFFFFFF) % self.partitions("mailbox-commands")
+
+    def name_in(self, partition: int, prefix: str = "") -> str:
+        """A new name that belongs to a partition, with `prefix` before it in the key."""
+        while True:
+            name = f"n{uuid.uuid4().hex[:12]}"
+            if self.partition_of(prefix + name) == partition:
+                return name
+
+    # Commands
+
+    def send(self, command: Command) -> None:
+        """Write one command and wait until Kafka has it."""
+        self.send_all([command])
+
+    def send_all(self, commands: Sequence[Command]) -> None:
+        pending = [
+            self.producer.send(
+                self.topic(topic_of(command)),
+                key=key_of(command).encode(),
+                value=orjson.dumps(command),
+            )
+            for command in commands
+        ]
+        self.producer.flush()
+        for record in pending:
+            record.get(timeout=30)
+
+    def put(self, name: str, key: bytes | None, value: bytes | None, partition: int) -> int:
+        """Write raw bytes to a partition; returns the offset."""
+        sent = self.producer.send(self.topic(name), key=key, value=value, partition=partition)
+        return int(sent.get(timeout=30).offset)
+
+    def ask(self, command: Command, within: float = 30) -> Any:
+        """Send a command with a reply address; returns the result, raises Refused for an error."""
+        return self.asker.ask([command], within)[0]
+
+    def ask_all(self, commands: Sequence[Command], within: float = 30) -> list[Any]:
+        return self.asker.ask(commands, within)
+
+    def wait_decides(self, within: float) -> None:
+        """Return once every partition of both command topics answers."""
+        self.asker.probe(range(self.partitions("mailbox-commands")), within)
+
+    # Topics
+
+    def ends(self, name: str) -> Offsets:
+        return self._offsets(name, OffsetSpec.LATEST)
+
+    def begins(self, name: str) -> Offsets:
+        return self._offsets(name, OffsetSpec.EARLIEST)
+
+    def _offsets(self, name: str, spec: Any) -> Offsets:
+        numbers = range(self.partitions(name))
+        wanted = {TopicPartition(self.topic(name), number): spec for number in numbers}
+        found = self.admin.list_partition_offsets(wanted)
+        return {place.partition: offset.offset for place, offset in found.items()}
+
+    def read(self, name: str, start: Mapping[int, int] | None = None) -> list[ConsumerRecord]:
+        """All records of a topic up to its present end, each partition's in order."""
+        start = start or self.begins(name)
+        with contextlib.closing(self.new_consumer()) as consumer:
+            return list(read_to(consumer, self.topic(name), start, self.ends(name)))
+
+    # The consumer group
+
+    def committed(self, name: str) -> Offsets:
+        offsets = self.admin.list_group_offsets(self._app_id)[self._app_id]
+        return {
+            place.partition: kept.offset
+            for place, kept in offsets.items()
+            if place.topic == self.topic(name)
+        }
+
+    def lag(self) -> int:
+        """Command records that no worker has committed."""
+        return sum(
+            end - max(self.committed(name).get(partition, 0), 0)
+            for name in COMMANDS
+            for partition, end in self.ends(name).items()
+        )
+
+    def assignment(self) -> dict[str, "Assigned"]:
+        """The workers in the group, by Kafka client id; empty while the group rebalances."""
+        group = self.admin.describe_groups([self._app_id])[self._app_id]
+        if group["group_state"] != "Stable":
+            return {}
+        return {member["client_id"]: Assigned(member, self) for member in group["members"]}
+
+
+class Assigned:
+    """What a member of the group was assigned."""
+
+    def __init__(self, member: Any, kafka: Kafka) -> None:
+        self.member_id: str = member["member_id"]
+        self._partitions: dict[str, frozenset[int]] = {
+            part["topic"]: frozenset(part["partitions"])
+            for part in (member["member_assignment"] or {}).get("assigned_partitions", [])
+        }
+        self._kafka = kafka
+
+    def of(self, name: str) -> frozenset[int]:
+        """Its partitions of a topic."""
+        return self._partitions.get(self._kafka.topic(name), frozenset())
+
+
+class Refused(Exception):
+    """An answer with an error."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(f"{error.get('code')}: {error.get('message')}")
+        self.error = error
+        self.code: str = error["code"]
+
+
+class Asker:
+    """Asks through the command topics and reads the replies, as a gateway does."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self._key = uuid.uuid4().hex
+        self._refs = itertools.count(1)
+        self._answers: dict[int, Any] = {}
+        self._place = TopicPartition(kafka.topic("replies"), 0)
+        self._consumer = kafka.new_consumer(fetch_max_wait_ms=50)
+        self._consumer.assign([self._place])
+        self._consumer.seek(self._place, kafka.ends("replies")[0])
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def ask(self, commands: Sequence[Command], within: float) -> list[Any]:
+        refs = self.post(commands)
+        until = time.monotonic() + within
+        while not self.answered(refs):
+            if time.monotonic() > until:
+                missing = [commands[refs.index(ref)] for ref in refs if ref not in self._answers]
+                raise AssertionError(f"no answer within {within:g} s to {missing[:3]}")
+        return [result_of(self._answers.pop(ref)) for ref in refs]
+
+    def probe(self, partitions: Sequence[int], within: float) -> None:
+        """Ask each partition of both topics again and again until each has answered once."""
+        questions = [one for partition in partitions for one in self._questions(partition)]
+        asked: dict[int, list[int]] = defaultdict(list)
+        until = time.monotonic() + within
+        missing = set(range(len(questions)))
+        while missing:
+            if time.monotonic() > until:
+                silent = [questions[one] for one in missing]
+                raise AssertionError(f"no decision within {within:g} s on {silent}")
+            for one in missing:
+                asked[one] += self.post([questions[one]])
+            self.answered(list(itertools.chain(*asked.values())), wait=1.0)
+            missing = {one for one in missing if not self._answers.keys() & asked[one]}
+
+    def _questions(self, partition: int) -> list[Command]:
+        group = "group:" + self._kafka.name_in(partition, "group:")
+        user = self._kafka.name_in(partition)
+        return [
+            {"type": "query", "mailbox": group, "by": "system", "what": "facts"},
+            {"type": "query", "user": user, "by": "system", "what": "cursors"},
+        ]
+
+    def post(self, commands: Sequence[Command]) -> list[int]:
+        """Send with a reply address; returns the refs to look for."""
+        refs = [next(self._refs) for _ in commands]
+        to, partition = self.address
+        self._kafka.send_all(
+            [
+                {**command, "reply": {"to": to, "partition": partition, "ref": ref}}
+                for command, ref in zip(commands, refs, strict=True)
+            ]
+        )
+        return refs
+
+    def answer(self, ref: int, within: float = 30) -> Any:
+        """The whole answer to a ref, whatever it says."""
+        until = time.monotonic() + within
+        while not self.answered([ref]):
+            assert time.monotonic() < until, f"no answer to {ref} within {within:g} s"
+        return self._answers.pop(ref)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The key and partition that answers come to."""
+        return self._key, self._place.partition
+
+    def answered(self, refs: Sequence[int], wait: float = 0.2) -> bool:
+        """Whether all these answers are in; reads for up to `wait` seconds."""
+        until = time.monotonic() + wait
+        while not self._answers.keys() >= set(refs) and time.monotonic() < until:
+            for records in self._consumer.poll(timeout_ms=50).values():
+                for record in records:
+                    if record.key == self._key.encode():
+                        answer = orjson.loads(record.value)
+                        self._answers[answer["ref"]] = answer
+        return self._answers.keys() >= set(refs)
+
+
+def result_of(answer: Any) -> Any:
+    if "error" in answer:
+        raise Refused(answer["error"])
+    return answer["result"]
+
+
+def topic_of(command: Command) -> str:
+    return "mailbox-commands" if "user" not in command else "user-commands"
+
+
+def key_of(command: Command) -> str:
+    return str(command.get("user") or command["mailbox"])
+
+
+def read_to(
+    consumer: KafkaConsumer, topic: str, start: Mapping[int, int], ends: Mapping[int, int]
+) -> Iterator[ConsumerRecord]:
+    places = {TopicPartition(topic, number): end for number, end in ends.items()}
+    consumer.assign(list(places))
+    for place in places:
+        consumer.seek(place, start.get(place.partition, 0))
+    while any(consumer.position(place) < end for place, end in places.items()):
+        for records in consumer.poll(timeout_ms=1_000).values():
+            for record in records:
+                if record.offset < places[TopicPartition(record.topic, record.partition)]:
+                    yield record
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def unique(label: str) -> str:
+    """A name that no other test uses."""
+    return f"{label}-{uuid.uuid4().hex[:10]}"
