@@ -50,7 +50,15 @@ def build_kafka_streams() -> None:
 def start_kafka_streams(broker: Broker) -> Process:
     classpath = f"{STREAMS_BUILD}/peer.jar:{STREAMS_BUILD}/lib/*"
     folder = broker.folder / "kafka_streams"
-    java = ["java", "-Xms1g", "-Xmx1g", "-cp", classpath, "readcast.bench.SequencerApp"]
+    java = [
+        "java",
+        "-Xms1g",
+        "-Xmx1g",
+        "-XX:+UseParallelGC",
+        "-cp",
+        classpath,
+        "readcast.bench.SequencerApp",
+    ]
     return Process(
         [*java, broker.bootstrap, folder, COMMANDS, KAFKA_STREAMS.output],
         broker.folder / "kafka_streams.log",

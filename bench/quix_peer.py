@@ -1,7 +1,8 @@
 """Dedup and sequencing in Quix Streams.
 
 Runs in a virtual environment of its own: `.venv-bench/bin/python bench/quix_peer.py BOOTSTRAP
-FOLDER INPUT OUTPUT`. State is RocksDB with a changelog topic, at-least-once, acks=all.
+FOLDER INPUT OUTPUT`. State is RocksDB with a changelog topic, at-least-once, acks=all; a
+checkpoint each 5 s, the default (1 s made no difference, nor did linger and batch size).
 """
 
 import sys

@@ -12,7 +12,13 @@ import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.StoreBuilder;
 import org.apache.kafka.streams.state.Stores;
 
-/** Dedup and sequencing of mailbox commands: arguments are bootstrap servers, state folder, input topic, output topic. */
+/**
+ * Dedup and sequencing of mailbox commands. Arguments: bootstrap servers, state folder, input topic, output topic.
+ *
+ * <p>Tuned by trying, each over the whole backlog: batches of 256 kB (64 kB: a tenth slower), linger 100 ms, Streams'
+ * default (5 ms: a tenth slower), polls of up to 5,000 records (1,000: no faster), ParallelGC (G1: a tenth slower). Cache
+ * size and commit interval are the defaults, 10 MB and 30 s.
+ */
 public final class SequencerApp {
 
     private SequencerApp() {}
@@ -39,7 +45,10 @@ public final class SequencerApp {
                 .withLoggingEnabled(Map.of());
     }
 
-    /** Each key is written once, so a cache would only add work. */
+    /**
+     * Each key is written once: a cache saves nothing here and evicts under load (half as fast at 10 MB). One that
+     * holds the whole backlog would only put its RocksDB and changelog writes off until after the measurement.
+     */
     private static StoreBuilder<KeyValueStore<String, Long>> ids() {
         return Stores.keyValueStoreBuilder(Stores.persistentKeyValueStore(Sequencer.IDS), Serdes.String(), Serdes.Long())
                 .withCachingDisabled()
@@ -54,8 +63,6 @@ public final class SequencerApp {
         settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 1);
         settings.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.AT_LEAST_ONCE);
         settings.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, 1);
-        settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 64L << 20);
-        settings.put(StreamsConfig.METRICS_RECORDING_LEVEL_CONFIG, "INFO");
         settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
         settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), 5_000);
         settings.put(StreamsConfig.producerPrefix(ProducerConfig.ACKS_CONFIG), "all");
