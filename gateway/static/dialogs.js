@@ -1,0 +1,139 @@
+/** Dialogs: a new conversation, the members of a group, a question; and short notices. */
+
+import { byId, h } from "./dom.js";
+import { avatar } from "./format.js";
+
+const TOAST_MS = 5_000;
+const KINDS = {
+  direct: ["User name", "Start"],
+  create: ["Group name", "Create"],
+  join: ["Group name", "Join"],
+};
+
+let toastTimer;
+
+/** @param {string} words */
+export function toast(words) {
+  clearTimeout(toastTimer);
+  byId("toast").textContent = words;
+  byId("toast").hidden = false;
+  toastTimer = setTimeout(() => (byId("toast").hidden = true), TOAST_MS);
+}
+
+/**
+ * @param {{title: string, text: string, yes: string}} question
+ * @returns {Promise<boolean>}
+ */
+export function confirm({ title, text, yes }) {
+  const dialog = byId("confirm-dialog");
+  byId("confirm-title").textContent = title;
+  byId("confirm-text").textContent = text;
+  byId("confirm-yes").textContent = yes;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.onclose = () => resolve(dialog.returnValue === "yes");
+  });
+}
+
+/** Close buttons and a click beside the dialog close it, as Escape does. */
+export function prepareDialogs() {
+  for (const dialog of document.querySelectorAll("dialog")) {
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
+    });
+  }
+}
+
+/**
+ * @param {import('./chat.js').Chat} chat
+ * @param {(mailbox: string) => void} opened
+ */
+export function newConversation(chat, opened) {
+  const form = byId("new-form");
+  form.reset();
+  chooseKind("direct");
+  form.onchange = ({ target }) => target.name === "kind" && chooseKind(target.value);
+  form.onsubmit = (event) =>
+    attempt(event, "new-error", async () => {
+      const mailbox = await begin(chat, form.elements.kind.value);
+      byId("new-dialog").close();
+      opened(mailbox);
+    });
+  byId("new-dialog").showModal();
+  byId("new-name").focus();
+}
+
+function chooseKind(kind) {
+  const [label, action] = KINDS[kind];
+  byId("new-name-label").textContent = label;
+  byId("new-submit").textContent = action;
+  byId("new-group").hidden = kind !== "create";
+  byId("new-error").textContent = "";
+}
+
+async function begin(chat, kind) {
+  const name = byId("new-name").value.trim();
+  if (kind === "direct") return chat.startDirect(name);
+  const mailbox = `group:${name}`;
+  if (kind === "join") await chat.join(mailbox);
+  else {
+    const members = byId("new-members").value.split(/[\s,]+/).filter(Boolean);
+    await chat.createGroup(mailbox, { members, open: byId("new-open").checked });
+  }
+  return mailbox;
+}
+
+/**
+ * @param {import('./chat.js').Chat} chat
+ * @param {string} mailbox
+ */
+export function members(chat, mailbox) {
+  const dialog = byId("people-dialog");
+  const list = byId("people-list");
+  const load = async (after) => {
+    const answer = await chat.members(mailbox, after);
+    if (!after) list.replaceChildren();
+    list.append(...answer.members.map(person));
+    byId("people-more").hidden = !answer.more;
+    byId("people-more").onclick = () => load(answer.members.at(-1).user);
+  };
+  byId("people-form").onsubmit = (event) =>
+    attempt(event, "people-error", async () => {
+      await chat.add(mailbox, [byId("people-name").value.trim()]);
+      byId("people-form").reset();
+      await load();
+    });
+  byId("people-leave").onclick = async (event) => {
+    const yes = await confirm({
+      title: "Leave this group?",
+      text: "You no longer get its messages.",
+      yes: "Leave",
+    });
+    if (!yes) return;
+    await attempt(event, "people-error", async () => {
+      await chat.leave(mailbox);
+      dialog.close();
+    });
+  };
+  list.replaceChildren();
+  dialog.showModal();
+  byId("people-name").focus();
+  attempt(null, "people-error", load);
+}
+
+function person({ user, role }) {
+  const rank = role && role !== "member" ? h("span.rank", {}, role) : null;
+  return h("li", {}, avatar(user), h("span", {}, user), rank);
+}
+
+/** Do what a form asks for, and say in the form why it failed. */
+async function attempt(event, errorId, action) {
+  event?.preventDefault();
+  byId(errorId).textContent = "";
+  try {
+    await action();
+  } catch (error) {
+    byId(errorId).textContent = error.message;
+  }
+}

@@ -1,0 +1,82 @@
+/** Building elements. Text always becomes a text node, never markup. */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * @param {string} tag with classes, as in `p.text.own`
+ * @param {Object<string, any>} [props] `on…` are listeners, true is an empty attribute, null is left out
+ * @param {...(Node | string | null | undefined | false)} children
+ * @returns {HTMLElement}
+ */
+export function h(tag, props = {}, ...children) {
+  const [name, ...classes] = tag.split(".");
+  const element = document.createElement(name);
+  if (classes.length) element.className = classes.join(" ");
+  for (const [key, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child || child === ""));
+  return element;
+}
+
+/** A symbol of index.html. @param {string} name */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** @param {string} id @returns {any} the element */
+export const byId = (id) => document.getElementById(id);
+
+/** Have a screen reader say it. @param {string} words */
+export function announce(words) {
+  byId("announcer").textContent = words;
+}
+
+/**
+ * @typedef {object} Item
+ * @property {string} key unique among its siblings
+ * @property {string} signature changes when the element must be built again
+ * @property {() => HTMLElement} build
+ */
+
+/**
+ * Make the children of `parent` those of `items`, touching only what differs.
+ * @param {HTMLElement} parent
+ * @param {Item[]} items
+ */
+export function reconcile(parent, items) {
+  const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const kept = new Set(items.map(({ key }) => key));
+  for (const [key, element] of old) if (!kept.has(key)) element.remove();
+  let place = parent.firstElementChild;
+  for (const { key, signature, build } of items) {
+    let element = old.get(key);
+    if (element?.dataset.signature !== signature) {
+      const built = build();
+      Object.assign(built.dataset, { key, signature });
+      if (element) {
+        if (element === place) place = built;
+        replace(element, built);
+      }
+      element = built;
+    }
+    if (element === place) place = place.nextElementSibling;
+    else parent.insertBefore(element, place);
+  }
+}
+
+/** Swap an element and keep the focus inside it. */
+function replace(element, built) {
+  const focused = element.contains(document.activeElement);
+  element.replaceWith(built);
+  if (!focused) return;
+  (built.matches("button, a") ? built : built.querySelector("button, a"))?.focus();
+}

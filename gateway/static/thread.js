@@ -1,0 +1,321 @@
+/** The open conversation: its messages, where it is scrolled to, and the composer. */
+
+import { announce, byId, h, icon, reconcile } from "./dom.js";
+import { avatar, day, kind, linked, plural, text, time, title, tone } from "./format.js";
+
+/** Messages of one author within this time stand together. */
+const GROUP_MS = 5 * 60_000;
+/** A sender may take a message back within this time, an admin always. */
+const RECALL_MS = 2 * 60_000;
+/** Closer to the end than this counts as being there. */
+const END_PX = 48;
+/** Older messages are fetched when this close to the beginning. */
+const OLDER_PX = 400;
+/** What stays loaded of a conversation that is read at its end. */
+const KEEP = 500;
+
+export class Thread {
+  #store;
+  #chat;
+  #outbox;
+  #confirm;
+  #drafts = new Map();
+  /** @type {string | null} */
+  #mailbox = null;
+  #atEnd = true;
+  /** Messages after this seq were unread when the conversation was opened. */
+  #divider = Infinity;
+  /** The newest message that was ever at the end of the screen. */
+  #seenHigh = 0;
+  #announced = 0;
+
+  /**
+   * @param {object} parts
+   * @param {import('./store.js').Store} parts.store
+   * @param {import('./chat.js').Chat} parts.chat
+   * @param {import('./outbox.js').Outbox} parts.outbox
+   * @param {(question: {title: string, text: string, yes: string}) => Promise<boolean>} parts.confirm
+   */
+  constructor({ store, chat, outbox, confirm }) {
+    this.#store = store;
+    this.#chat = chat;
+    this.#outbox = outbox;
+    this.#confirm = confirm;
+    byId("scroll").onscroll = () => this.#scrolled();
+    byId("pill").onclick = () => this.#toEnd({ behavior: "smooth" });
+    byId("composer").onsubmit = (event) => this.#submit(event);
+    byId("text").onkeydown = (event) => this.#typed(event);
+    byId("messages").onkeydown = step;
+    byId("text").oninput = () => this.#resize();
+    document.addEventListener("visibilitychange", () => this.#settle());
+    new ResizeObserver(() => this.#atEnd && this.#toEnd()).observe(byId("scroll"));
+    setInterval(() => this.render(), 15_000);
+  }
+
+  /** @param {string | null} mailbox */
+  show(mailbox) {
+    if (this.#mailbox) this.#drafts.set(this.#mailbox, byId("text").value);
+    this.#mailbox = mailbox;
+    this.#atEnd = true;
+    const conversation = this.#store.get(mailbox);
+    this.#divider = conversation?.unread ? conversation.cursor : Infinity;
+    this.#seenHigh = this.#announced = conversation?.head ?? 0;
+    byId("messages").replaceChildren();
+    byId("text").value = this.#drafts.get(mailbox) ?? "";
+    this.render();
+    this.#resize();
+    this.#toEnd();
+  }
+
+  focus() {
+    byId("text").focus();
+  }
+
+  render() {
+    const conversation = this.#store.get(this.#mailbox);
+    byId("open").hidden = !conversation;
+    byId("nothing").hidden = Boolean(conversation);
+    if (!conversation) return;
+    this.#head(conversation);
+    this.#older(conversation);
+    this.#keepingPlace(() => reconcile(byId("messages"), this.#items(conversation)));
+    this.#announce(conversation);
+    this.#settle();
+  }
+
+  #head({ mailbox, memberCount, closed, epoch }) {
+    const name = title(mailbox, this.#store.user);
+    const group = kind(mailbox) === "group";
+    const subtitle = group ? plural(memberCount, "member") : "Direct chat";
+    byId("thread-title").textContent = name;
+    byId("thread-subtitle").textContent = closed ? `${subtitle}, closed` : subtitle;
+    if (byId("thread-avatar").dataset.of !== mailbox) {
+      byId("thread-avatar").dataset.of = mailbox;
+      byId("thread-avatar").replaceChildren(avatar(name, kind(mailbox)));
+    }
+    byId("people").hidden = !group || !epoch;
+    byId("composer").hidden = mailbox.startsWith("user:");
+    byId("text").disabled = byId("send").disabled = Boolean(closed);
+    byId("text").placeholder = closed ? "This group is closed" : `Write to ${name}`;
+  }
+
+  #older({ loaded, loading, locked, more, messages }) {
+    let words = "The beginning of this conversation";
+    if (locked) words = "You may not read this conversation";
+    else if (loading || !loaded) words = "Loading…";
+    else if (more) words = "";
+    else if (!messages.length) words = "Nothing here yet. Say hello.";
+    byId("older").textContent = words;
+  }
+
+  #items(conversation) {
+    const items = [];
+    const newest = conversation.messages.findLast((message) => this.#mayRecall(conversation, message));
+    let before;
+    for (const message of conversation.messages) {
+      if (!before || day(before.ts) !== day(message.ts)) {
+        items.push(separator(`day-${message.seq}`, day(message.ts)));
+        before = undefined;
+      }
+      if ((before?.seq ?? 0) <= this.#divider && message.seq > this.#divider) {
+        items.push(separator("unread", "New messages", "unread"));
+        before = undefined;
+      }
+      const tabStop = message === newest;
+      items.push(this.#message(conversation, message, { before, tabStop }));
+      before = message;
+    }
+    for (const entry of this.#outbox.of(conversation.mailbox)) items.push(this.#outgoing(entry));
+    return items;
+  }
+
+  #message(conversation, message, { before, tabStop }) {
+    const own = message.from === this.#store.user;
+    const follows = before?.from === message.from && message.ts - before.ts < GROUP_MS;
+    const recallable = this.#mayRecall(conversation, message);
+    const mark = own && !message.recalled ? "sent" : "";
+    return {
+      key: message.id ?? `seq-${message.seq}`,
+      signature: JSON.stringify([follows, recallable, tabStop, message.recalled, mark]),
+      build: () =>
+        bubble({
+          ...message,
+          own,
+          follows,
+          mark,
+          action: recallable && this.#recall(message, tabStop),
+        }),
+    };
+  }
+
+  #outgoing({ id, body, created, state, reason }) {
+    return {
+      key: id,
+      signature: JSON.stringify([state, reason]),
+      build: () =>
+        bubble({
+          id,
+          from: this.#store.user,
+          ts: created,
+          body,
+          own: true,
+          mark: state,
+          below: state === "failed" && this.#failed(id, reason),
+        }),
+    };
+  }
+
+  #failed(id, reason) {
+    return h(
+      "div.failed",
+      {},
+      h("span", {}, `Not sent: ${reason}`),
+      h("button.link", { type: "button", onclick: () => this.#outbox.retry(id) }, "Retry"),
+      h("button.link", { type: "button", onclick: () => this.#outbox.drop(id) }, "Discard"),
+    );
+  }
+
+  #mayRecall({ role }, { from, ts, recalled }) {
+    if (recalled) return false;
+    const own = from === this.#store.user;
+    return role === "owner" || role === "admin" || (own && Date.now() - ts < RECALL_MS);
+  }
+
+  /** All of these buttons are one tab stop; arrow keys move among them. */
+  #recall({ seq }, tabStop) {
+    const mailbox = this.#mailbox;
+    const ask = async () => {
+      const yes = await this.#confirm({
+        title: "Recall this message?",
+        text: "Its text disappears for everybody. That it was there stays visible.",
+        yes: "Recall",
+      });
+      if (yes) await this.#chat.recall(mailbox, seq);
+    };
+    const name = "Recall message";
+    return h(
+      "button.recall.icon-button",
+      { type: "button", "aria-label": name, title: name, tabindex: tabStop ? 0 : -1, onclick: ask },
+      icon("recall"),
+    );
+  }
+
+  /** Change what is above without moving what is being read. */
+  #keepingPlace(change) {
+    const scroll = byId("scroll");
+    const top = scroll.getBoundingClientRect().top;
+    const inView = (child) => child.getBoundingClientRect().bottom > top;
+    const anchor = this.#atEnd ? null : [...byId("messages").children].find(inView);
+    const offset = anchor?.getBoundingClientRect().top;
+    change();
+    if (this.#atEnd) this.#toEnd();
+    else if (anchor?.isConnected) scroll.scrollTop += anchor.getBoundingClientRect().top - offset;
+  }
+
+  #toEnd({ behavior = "instant" } = {}) {
+    byId("scroll").scrollTo({ top: byId("scroll").scrollHeight, behavior });
+  }
+
+  #scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = byId("scroll");
+    this.#atEnd = scrollHeight - scrollTop - clientHeight < END_PX;
+    this.#settle();
+  }
+
+  /** What follows from where the screen stands: reading, fetching, the pill. */
+  #settle() {
+    const conversation = this.#store.get(this.#mailbox);
+    if (!conversation) return;
+    const { mailbox, loaded, more, high, messages } = conversation;
+    if (loaded && this.#atEnd && document.visibilityState === "visible") {
+      this.#seenHigh = Math.max(this.#seenHigh, high);
+      this.#chat.read(mailbox);
+      this.#store.shrink(mailbox, KEEP);
+    }
+    if (more && messages.length && byId("scroll").scrollTop < OLDER_PX) {
+      this.#chat.loadOlder(mailbox);
+    }
+    const waiting = Math.max(0, high - this.#seenHigh);
+    byId("pill").hidden = this.#atEnd;
+    byId("pill").classList.toggle("news", waiting > 0);
+    byId("pill-text").textContent = waiting ? plural(waiting, "new message") : "Latest";
+  }
+
+  #announce({ messages, high }) {
+    const fresh = messages.filter(
+      ({ seq, from }) => seq > this.#announced && from !== this.#store.user,
+    );
+    this.#announced = Math.max(this.#announced, high);
+    if (!fresh.length) return;
+    const { from, body, recalled } = fresh.at(-1);
+    const one = fresh.length === 1 && !recalled;
+    announce(one ? `${from}: ${text(body)}` : plural(fresh.length, "new message"));
+  }
+
+  #submit(event) {
+    event.preventDefault();
+    const words = byId("text").value.trim();
+    if (!words) return;
+    byId("text").value = "";
+    this.#resize();
+    this.#atEnd = true;
+    this.#divider = Infinity;
+    this.#chat.send(this.#mailbox, words);
+  }
+
+  #typed(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    this.#submit(event);
+  }
+
+  /** Grow with the text, up to what the style allows. */
+  #resize() {
+    const field = byId("text");
+    field.style.height = "auto";
+    field.style.height = `${field.scrollHeight}px`;
+  }
+}
+
+/** Arrow keys move among the messages that may be recalled. */
+function step(event) {
+  const direction = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!direction || !event.target.matches(".recall")) return;
+  const buttons = [...byId("messages").querySelectorAll(".recall")];
+  buttons[buttons.indexOf(event.target) + direction]?.focus();
+  event.preventDefault();
+}
+
+function separator(key, words, style = "day") {
+  return { key, signature: words, build: () => h(`li.separator.${style}`, {}, h("span", {}, words)) };
+}
+
+const MARKS = {
+  pending: ["clock", "Waiting to be sent"],
+  sent: ["check", "Sent"],
+  failed: ["alert", "Not sent"],
+};
+
+function bubble({ id, from, ts, body, own, follows, recalled, mark, action, below }) {
+  const content = recalled ? ["Message recalled"] : linked(text(body));
+  const author = own ? h("span.hidden", {}, "You") : h(`span.author.${tone(from)}`, {}, from);
+  const style = `.${own ? "own" : "other"}${follows ? ".follows" : ""}${recalled ? ".recalled" : ""}`;
+  return h(
+    `li.message${style}`,
+    { "data-id": id, "data-state": mark || null, tabindex: action ? -1 : null },
+    !own && avatar(from),
+    h(
+      "div.bubble",
+      {},
+      author,
+      h("p.text", {}, ...content),
+      h("span.meta", {}, h("time", { datetime: new Date(ts).toISOString() }, time(ts)), mark && sign(mark)),
+      action,
+    ),
+    below,
+  );
+}
+
+function sign(mark) {
+  const [name, words] = MARKS[mark];
+  return h(`span.mark.${mark}`, { title: words, role: "img", "aria-label": words }, icon(name));
+}
