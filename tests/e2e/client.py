@@ -79,6 +79,12 @@ class Client:
     async def put_raw(self, frame: str | bytes) -> None:
         await self._connection.send(frame)
 
+    async def flood(self, frame: Any, count: int) -> None:
+        """Send a frame many times without waiting for anything but the socket."""
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(count):
+                await self.put(frame)
+
     async def request(self, op: str, **fields: Any) -> Event:
         """Send a request and return its answer; Refused if that is an error."""
         return await self.answer(await self.post(op, **fields))
@@ -88,6 +94,14 @@ class Client:
         if event["op"] == "error":
             raise Refused(event)
         return event
+
+    async def refusal(self, op: str, **fields: Any) -> str:
+        """The error code of a request that must be refused."""
+        try:
+            answer = await self.request(op, **fields)
+        except Refused as refused:
+            return refused.code
+        raise AssertionError(f"{op} {fields} was not refused: {answer}")
 
     async def hello(self, token: str | None = None, **fields: Any) -> Event:
         fields |= {"token": token} if token is not None else {}
@@ -128,6 +142,12 @@ class Client:
             raise AssertionError(f"{what}: not within {within:g} s; latest: {latest}") from None
         self.inbox.remove(found)
         return found
+
+    async def wait_or_close(self, wanted: Any) -> None:
+        """Return once such an event has come or the socket is closed."""
+        async with asyncio.timeout(ANSWER_SECONDS), self._news:
+            while not (self._reader.done() or any(map(wanted, self.events))):
+                await self._news.wait()
 
     async def message(self, mailbox: str, seq: int) -> Event:
         return await self.expect("message", mailbox=mailbox, seq=seq)
@@ -195,3 +215,8 @@ async def slow_socket(url: str) -> socket.socket:
     small.setblocking(False)
     await asyncio.get_running_loop().sock_connect(small, (place.hostname, place.port))
     return small
+
+
+def seqs(history: Event) -> list[int]:
+    """The seqs in a history answer."""
+    return [message["seq"] for message in history["messages"]]

@@ -1,13 +1,13 @@
 """Connected clients, closed after each test."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.e2e.client import Client
-from tests.processes import System
-from tests.records import new_id, unique
+from tests.processes import Gateway, System
+from tests.records import unique
 
 Connect = Callable[..., Awaitable[Client]]
 Party = Callable[..., Awaitable[list[Any]]]
@@ -53,9 +53,44 @@ def party(connect: Connect) -> Party:
         await owner.request("create", mailbox=group, policy=policy)
         if others:
             names = [other.user for other in others]
-            await owner.request("join", mailbox=group, id=new_id(), members=names)
+            await owner.request("join", mailbox=group, members=names)
         for other in others:
             await other.expect("joined", mailbox=group)
         return [group, *clients]
 
     return party
+
+
+@pytest.fixture(scope="module")
+def impatient(stack: System) -> Iterator[Gateway]:
+    """A gateway with short limits and small buffers."""
+    with stack.gateway(
+        READCAST_GATEWAY_HELLO_SECONDS="1",
+        READCAST_GATEWAY_ACK_SECONDS="1",
+        READCAST_GATEWAY_RING_EVENTS="20",
+        READCAST_GATEWAY_RESUME_MESSAGES="20",
+        READCAST_GATEWAY_NOTIFY_ABOVE="2",
+        READCAST_GATEWAY_WRITE_BYTES="16384",
+    ) as gateway:
+        yield gateway.wait_ready()
+
+
+@pytest.fixture(scope="module")
+def second(stack: System) -> Iterator[Gateway]:
+    """Another gateway of the same app, with the default settings."""
+    with stack.gateway() as gateway:
+        yield gateway.wait_ready()
+
+
+@pytest.fixture
+def own_gateway(stack: System) -> Iterator[Callable[[], Gateway]]:
+    """own_gateway(): one more gateway, for a test that stops it."""
+    started: list[Gateway] = []
+
+    def start() -> Gateway:
+        started.append(stack.gateway())
+        return started[-1].wait_ready()
+
+    yield start
+    for gateway in started:
+        gateway.stop()
