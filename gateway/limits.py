@@ -1,0 +1,112 @@
+"""Limits on what one connection, one user and the process may take."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class TokenBucket:
+    """`rate` per second, `burst` at once. Times are seconds of any clock that only grows."""
+
+    __slots__ = ("_burst", "_full_at", "_interval")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._interval = 1 / rate
+        self._burst = (burst - 1) / rate
+        self._full_at = 0.0
+
+    def is_full(self, now: float) -> bool:
+        """Whether nothing was taken lately."""
+        return self._full_at <= now
+
+    def take(self, now: float) -> float:
+        """Take one: 0, or the seconds after which the next one is free (and nothing is taken)."""
+        full_at = max(self._full_at, now)
+        wait = full_at - now - self._burst
+        if wait > 1e-9:
+            return wait
+        self._full_at = full_at + self._interval
+        return 0.0
+
+
+class FrameRate:
+    """The frames of one connection: allowed, refused, or too many refusals to go on."""
+
+    __slots__ = ("_bucket", "_refused", "_tolerated")
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._bucket = TokenBucket(rate, burst)
+        self._tolerated = 5 * burst
+        self._refused = 0
+
+    def take(self, now: float) -> float:
+        """0 for a frame that may pass, else the seconds to wait."""
+        if self._bucket.is_full(now):
+            self._refused = 0
+        wait = self._bucket.take(now)
+        self._refused += wait > 0
+        return wait
+
+    @property
+    def abused(self) -> bool:
+        """Whether the client has ignored its refusals for long."""
+        return self._refused > self._tolerated
+
+
+class Quota:
+    """How many of something one session may have at a time."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def take(self) -> bool:
+        """Take one, if one is left."""
+        if not self._left:
+            return False
+        self._left -= 1
+        return True
+
+    def give(self) -> None:
+        """Give one back."""
+        self._left += 1
+
+
+class Connections:
+    """Counts the connections of the process and of each user."""
+
+    def __init__(self, total: int, per_user: int) -> None:
+        self._limit = total
+        self._per_user = per_user
+        self._users: Counter[str] = Counter()
+        self.total = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more sockets are taken."""
+        return self.total >= self._limit
+
+    def open(self) -> bool:
+        """Count one more socket, if there is room."""
+        if self.is_full:
+            return False
+        self.total += 1
+        return True
+
+    def close(self) -> None:
+        """One socket less."""
+        self.total -= 1
+
+    def enter(self, user: str) -> bool:
+        """Count one more session of a user, if they may have it."""
+        if self._users[user] >= self._per_user:
+            return False
+        self._users[user] += 1
+        return True
+
+    def leave(self, user: str) -> None:
+        """One session of a user less."""
+        self._users[user] -= 1
+        if self._users[user] <= 0:
+            del self._users[user]

@@ -1,0 +1,172 @@
+"""Settings of the gateway, read once from the environment."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gateway.errors import CannotStart
+from streams.settings import Settings as Pipeline
+
+SECRET_BYTES = 32
+"""HS256 wants a key of at least as many bytes as its hash (RFC 7518, section 3.2)."""
+
+MISSING = """\
+READCAST_AUTH_SECRET is not set: the gateway can't check anybody's token.
+Set it to at least 32 random characters, the same for every gateway, for instance
+  export READCAST_AUTH_SECRET=$(openssl rand -hex 32)
+and make a token for a user with
+  faust -A streams token <user>
+To try Readcast on your own machine set READCAST_DEMO=1 instead: a secret is made at each start."""
+
+SHORT = (
+    f"READCAST_AUTH_SECRET is too short: HS256 needs at least {SECRET_BYTES} bytes, "
+    "for instance from `openssl rand -hex 32`"
+)
+
+
+class Settings(BaseSettings):
+    """One gateway process; `READCAST_GATEWAY_` before each name, unless noted."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="READCAST_GATEWAY_", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    pipeline: Pipeline = Field(default_factory=Pipeline)
+    """Kafka, app id and secret: what gateways and workers share."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        default=8080, ge=0, le=65535, description="Port to listen on; 0: any free one."
+    )
+    demo: bool = Field(
+        default=False,
+        validation_alias="READCAST_DEMO",
+        description="Give tokens of a few fixed users to anybody who asks. Never in production.",
+    )
+    origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins that browsers may connect from, separated by commas, besides the "
+        "gateway's own (that of the Host header).",
+    )
+    log_json: bool = Field(default=True, description="Logs as JSON lines; false: for a console.")
+
+    body_bytes: int = Field(
+        default=64 * 1024,
+        ge=1,
+        description="Bytes of a message body: what one frame and one Kafka record carry with ease.",
+    )
+    frame_bytes: int = Field(
+        default=128 * 1024,
+        ge=1024,
+        description="Bytes of a client's frame: a body with room for its envelope and escapes.",
+    )
+    frame_rate: float = Field(
+        default=100.0, gt=0, description="Frames per second of one connection: far above typing."
+    )
+    frame_burst: int = Field(
+        default=200, ge=1, description="Frames at once: a client that opens many chats at start."
+    )
+    connections: int = Field(
+        default=50_000, ge=1, description="Connections of the process: about 15 kB each."
+    )
+    connections_per_user: int = Field(
+        default=20, ge=1, description="Connections of one user: their devices and tabs."
+    )
+    watched: int = Field(
+        default=5_000, ge=1, description="Mailboxes that one connection watches: memory per cursor."
+    )
+    notify_above: int = Field(
+        default=10_000,
+        ge=0,
+        description="Members above which a mailbox is watched by notification unless asked live.",
+    )
+
+    request_seconds: float = Field(
+        default=10.0, gt=0, description="Time limit of a request: a worker's restart fits in it."
+    )
+    requests_per_session: int = Field(
+        default=64, ge=1, description="Requests of a session without an answer yet."
+    )
+    requests: int = Field(
+        default=20_000, ge=1, description="Requests of the process without an answer yet."
+    )
+    resume_messages: int = Field(
+        default=1_000,
+        ge=0,
+        description="Missed messages that a resume delivers: beyond, a client loads history anew.",
+    )
+    resume_parallel: int = Field(
+        default=16, ge=1, description="Mailboxes that one session resumes at the same time."
+    )
+
+    ring_events: int = Field(
+        default=1_000,
+        ge=1,
+        description="Events kept per mailbox: how far a reader may fall behind.",
+    )
+    ring_bytes: int = Field(
+        default=4 << 20,
+        ge=1,
+        description="Bytes of events kept per mailbox, whatever their number.",
+    )
+    rings_bytes: int = Field(
+        default=512 << 20, ge=1, description="Bytes of events kept in all mailboxes together."
+    )
+    write_bytes: int = Field(
+        default=256 * 1024,
+        ge=1024,
+        description="Bytes of one write, and of the unsent bytes above which a socket is not "
+        "written to: what is behind waits in the ring, shared, and not in a buffer of its own.",
+    )
+    outbox_bytes: int = Field(
+        default=16 << 20,
+        ge=1 << 20,
+        description="Bytes of answers that wait for one slow session; above, it is closed.",
+    )
+    slow_seconds: float = Field(
+        default=30.0, gt=0, description="Time without any progress after which a session is closed."
+    )
+    ack_seconds: float = Field(
+        default=10.0, gt=0, description="Time until unacknowledged messages are sent again."
+    )
+    head_seconds: float = Field(
+        default=1.0, gt=0, description="Least time between two `head` events of a mailbox."
+    )
+
+    hello_seconds: float = Field(
+        default=10.0, gt=0, description="Time limit for the first frame: idle sockets cost memory."
+    )
+    heartbeat_seconds: float = Field(
+        default=25.0, gt=0, description="Time between pings: below the usual 30 s of proxies."
+    )
+    idle_seconds: float = Field(
+        default=60.0, gt=0, description="Silence after which a session is closed: two lost pings."
+    )
+    drain_seconds: float = Field(
+        default=5.0, gt=0, description="Time that leaving may take before sockets are cut."
+    )
+    reconnect_seconds: float = Field(
+        default=10.0, ge=0, description="Clients of a leaving gateway come back spread over this."
+    )
+
+    @field_validator("origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    def secret(self) -> str:
+        """The key that tokens are checked with; `CannotStart` tells the operator what to set."""
+        secret = self.pipeline.auth_secret
+        if not secret and self.demo:
+            return secrets.token_hex(SECRET_BYTES)
+        if not secret:
+            raise CannotStart(MISSING)
+        if len(secret.encode()) < SECRET_BYTES:
+            raise CannotStart(SHORT)
+        return secret

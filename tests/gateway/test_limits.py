@@ -1,0 +1,68 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.limits import Connections, FrameRate, Quota, TokenBucket
+
+
+def test_a_burst_passes_and_the_next_waits():
+    bucket = TokenBucket(10, 3)
+    assert [bucket.take(5.0) for _ in range(3)] == [0, 0, 0]
+    assert abs(bucket.take(5.0) - 0.1) < 1e-6
+
+
+def test_waiting_as_told_is_enough():
+    bucket = TokenBucket(10, 1)
+    assert bucket.take(0.0) == 0
+    wait = bucket.take(0.0)
+    assert bucket.take(wait) == 0
+
+
+@given(st.lists(st.floats(0, 0.5), max_size=200), st.floats(1, 50), st.integers(1, 20))
+def test_no_stretch_of_time_passes_more_than_rate_and_burst(pauses, rate, burst):
+    bucket, now, passed = TokenBucket(rate, burst), 0.0, []
+    for pause in pauses:
+        now += pause
+        if not bucket.take(now):
+            passed.append(now)
+    for i, start in enumerate(passed):
+        for j in range(i, len(passed)):
+            assert j - i + 1 <= burst + rate * (passed[j] - start) + 1e-6
+
+
+def test_a_client_that_ignores_refusals_is_abusive():
+    rate = FrameRate(10, 5)
+    for _ in range(5 + 25):
+        rate.take(0.0)
+    assert not rate.abused
+    assert rate.take(0.0) > 0
+    assert rate.abused
+
+
+def test_a_client_that_pauses_is_forgiven():
+    rate = FrameRate(10, 5)
+    for _ in range(20):
+        rate.take(0.0)
+    assert rate.take(10.0) == 0
+    for _ in range(25):
+        rate.take(10.0)
+    assert not rate.abused
+
+
+def test_a_quota_is_given_back():
+    quota = Quota(1)
+    assert quota.take()
+    assert not quota.take()
+    quota.give()
+    assert quota.take()
+
+
+def test_connections_are_limited_in_all_and_per_user():
+    connections = Connections(total=2, per_user=1)
+    assert connections.open()
+    assert connections.open()
+    assert not connections.open()
+    assert connections.enter("alice")
+    assert not connections.enter("alice")
+    assert connections.enter("bob")
+    connections.leave("alice")
+    assert connections.enter("alice")
