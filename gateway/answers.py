@@ -1,0 +1,114 @@
+"""What the agents answer on the replies topic, as the gateway reads it."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from streams.errors import Code, Refused
+from tables.rows import ORIGIN, Member, Message, Policy, Position
+
+
+class Problem(Struct, frozen=True):
+    """A refusal, in the words of the rules."""
+
+    code: Code
+    message: str
+    retry_after: float | None = None
+
+    def as_refused(self) -> Refused:
+        """The same, to be raised."""
+        return Refused(self.code, self.message, self.retry_after)
+
+
+class Reply(Struct, frozen=True):
+    """One record of the replies topic."""
+
+    ref: int
+    result: msgspec.Raw = msgspec.Raw()
+    error: Problem | None = None
+
+
+class Fact(Struct, frozen=True):
+    """One mailbox as one user sees it; without an epoch it doesn't exist."""
+
+    mailbox: str
+    epoch: str = ""
+    head: int = 0
+    floor: int = 0
+    members: int = 0
+    closed: bool = False
+    policy: Policy | None = None
+    member: Member | None = None
+    own: int = 0
+    last: Message | None = None
+
+
+class Facts(Struct, frozen=True):
+    """Facts, and the position in the partition's log that they include."""
+
+    facts: list[Fact]
+    as_of: Position = ORIGIN
+
+
+class History(Struct, frozen=True):
+    """A page of messages in seq order."""
+
+    mailbox: str
+    messages: list[Message]
+    epoch: str = ""
+    head: int = 0
+    recalled: list[int] = []
+    more: bool = False
+
+
+class Listed(Struct, frozen=True):
+    """One cursor of a user, with the mailbox that it is in."""
+
+    mailbox: str
+    at: Position
+    read: int = 0
+    member: bool = False
+    src: int = -1
+
+
+class Cursors(Struct, frozen=True):
+    """A page of a user's cursors in the order of mailbox ids."""
+
+    cursors: list[Listed]
+    more: bool = False
+
+
+class Receipt(Struct, frozen=True):
+    """The answer to a send that was a duplicate."""
+
+    mailbox: str
+    id: str
+    seq: int
+    ts: int
+    duplicate: bool = False
+
+
+class Moved(Struct, frozen=True):
+    """The answer to `read` and `unread`."""
+
+    mailbox: str
+    read: int
+
+
+class Named(Struct, frozen=True):
+    """The answer to `create`, `join` and `leave`."""
+
+    mailbox: str
+    epoch: str = ""
+    head: int = 0
+    members: list[str] = []
+
+
+decode_reply = msgspec.json.Decoder(Reply).decode
+decode_facts = msgspec.json.Decoder(Facts).decode
+decode_history = msgspec.json.Decoder(History).decode
+decode_cursors = msgspec.json.Decoder(Cursors).decode
+decode_receipt = msgspec.json.Decoder(Receipt).decode
+decode_moved = msgspec.json.Decoder(Moved).decode
+decode_named = msgspec.json.Decoder(Named).decode

@@ -1,0 +1,175 @@
+"""A local user's view of mailboxes: membership, cursor, unread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gateway.answers import Fact
+from gateway.channel import Channel
+from streams.ids import parse_mailbox
+from tables.rows import ORIGIN, Cursor, Member, Position
+
+if TYPE_CHECKING:
+    from gateway.session import Session
+
+
+def unread_count(head: int, *passed: int) -> int:
+    """Messages after everything that counts as read: joined, read, own and floor."""
+    return max(0, head - max(passed))
+
+
+class Box:
+    """One mailbox of one local user, shared by the user's sessions."""
+
+    __slots__ = ("channel", "known", "member", "member_at", "own", "user")
+
+    def __init__(self, user: User, channel: Channel) -> None:
+        self.user = user
+        self.channel = channel
+        self.member: Member | None = None
+        self.member_at: Position = ORIGIN
+        self.own = 0
+        self.known = False
+
+    @property
+    def joined(self) -> int:
+        """The head when the user joined."""
+        return self.member.joined if self.member else 0
+
+    @property
+    def role(self) -> str:
+        """The user's role; in mailboxes without roles, `member`."""
+        return self.member.role if self.member else "member"
+
+    @property
+    def read(self) -> int:
+        """The user's cursor."""
+        cursor = self.user.cursors.get(self.channel.mailbox)
+        return cursor.read if cursor else 0
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the user may read the mailbox."""
+        kind, name = mailbox = parse_mailbox(self.channel.mailbox)
+        if kind == "group":
+            return self.member is not None
+        if kind == "direct":
+            return self.user.name in mailbox.pair
+        return name == self.user.name
+
+    @property
+    def exists(self) -> bool:
+        """Whether the mailbox has been made; only groups must be."""
+        return bool(self.channel.epoch) or not self.channel.mailbox.startswith("group:")
+
+    def unread(self, read: int | None = None) -> int:
+        """Unread messages with the cursor where it is, or at `read`."""
+        channel = self.channel
+        cursor = self.read if read is None else read
+        return unread_count(channel.head, self.joined, cursor, self.own, channel.floor)
+
+    def take_fact(self, fact: Fact, as_of: Position) -> None:
+        """Take what an answer says, unless the log has said something newer."""
+        self.known = True
+        self.own = max(self.own, fact.own)
+        at = max(as_of, fact.member.at) if fact.member else as_of
+        if at > self.member_at:
+            self.member, self.member_at = fact.member, at
+
+    def take_member(self, member: Member | None, at: Position) -> bool:
+        """Take a member row (None: removed); False if it is an old one."""
+        if at <= self.member_at:
+            return False
+        self.member, self.member_at = member, at
+        return True
+
+
+class User:
+    """A user with local sessions."""
+
+    __slots__ = ("admitting", "boxes", "cursors", "cursors_loading", "loading", "name", "sessions")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.sessions: set[Session] = set()
+        self.boxes: dict[str, Box] = {}
+        self.cursors: dict[str, Cursor] = {}
+        self.admitting: set[str] = set()
+        self.cursors_loading: asyncio.Task[None] | None = None
+        self.loading: asyncio.Task[None] | None = None
+
+    def box(self, channel: Channel) -> Box:
+        """The user's box of a mailbox, made where there is none."""
+        box = self.boxes.get(channel.mailbox)
+        if box is None:
+            box = self.boxes[channel.mailbox] = channel.boxes[self.name] = Box(self, channel)
+        return box
+
+    def drop(self, mailbox: str) -> Channel | None:
+        """Forget a box; returns its channel, which nobody may need any more."""
+        box = self.boxes.pop(mailbox, None)
+        if box is None:
+            return None
+        box.channel.boxes.pop(self.name, None)
+        return box.channel
+
+    def take_cursor(self, mailbox: str, cursor: Cursor) -> bool:
+        """Take a cursor row; False if it is an old one."""
+        known = self.cursors.get(mailbox)
+        if known is not None and cursor.at <= known.at:
+            return False
+        self.cursors[mailbox] = cursor
+        return True
+
+    def forget_positions(self) -> None:
+        """Whatever is asked or read from here on is newer than what is known."""
+        self.cursors.clear()
+        for box in self.boxes.values():
+            box.member_at = ORIGIN
+
+    @property
+    def has_cursors(self) -> bool:
+        """Whether the cursors are loaded: a mailbox without one is one the user isn't in."""
+        task = self.cursors_loading
+        return task is not None and task.done() and not task.cancelled() and not task.exception()
+
+    @property
+    def mailboxes(self) -> list[str]:
+        """The mailboxes that the user is in, by the cursors."""
+        return [mailbox for mailbox, cursor in self.cursors.items() if cursor.member]
+
+
+class Users:
+    """The users with local sessions."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, User] = {}
+
+    def __iter__(self) -> Iterator[User]:
+        return iter(self._users.values())
+
+    def get(self, name: str) -> User | None:
+        """The user, if they have a session here."""
+        return self._users.get(name)
+
+    def enter(self, session: Session, name: str) -> User:
+        """Add a session to its user."""
+        user = self._users.get(name)
+        if user is None:
+            user = self._users[name] = User(name)
+        user.sessions.add(session)
+        return user
+
+    def leave(self, session: Session, user: User) -> list[Channel]:
+        """Remove a session; returns the channels that may be unused without the user."""
+        user.sessions.discard(session)
+        if user.sessions:
+            return []
+        self._users.pop(user.name, None)
+        for task in (user.loading, user.cursors_loading):
+            if task is not None:
+                task.cancel()
+        channels = (user.drop(mailbox) for mailbox in list(user.boxes))
+        return [channel for channel in channels if channel is not None]

@@ -1,0 +1,234 @@
+"""The channels of this process, and the turn that writes what is new to whoever lacks it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.boxes import Box
+from gateway.channel import Channel
+from gateway.errors import CloseCode
+from gateway.metrics import Metrics
+from gateway.outlet import Outlet
+from gateway.ring import Budget, Ring
+from gateway.settings import Settings
+from gateway.watch import Mode, Watch
+
+TURN_SECONDS = 0.005
+"""Longest stretch of writing before sockets and the log get their turn again."""
+
+LOOK_AGAIN_SECONDS = 0.05
+"""How often a socket that was full is looked at."""
+
+
+class Hub:
+    """Fan-out without queues: each watch is a cursor, and each turn brings cursors to the end.
+
+    A turn runs after new events (`call_soon`), gives every waiting outlet whose socket takes more
+    one write, and continues in the next turn of the loop when time is up.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._budget = Budget(settings.rings_bytes)
+        self._dirty: dict[Channel, None] = {}
+        self._touched: dict[Channel, None] = {}
+        self._queue: deque[Outlet] = deque()
+        self._blocked: dict[Outlet, None] = {}
+        self._scheduled = False
+        self.channels: dict[str, Channel] = {}
+
+    @property
+    def ring_bytes(self) -> int:
+        """Bytes that all rings hold."""
+        return self._budget.used
+
+    def channel(self, mailbox: str) -> Channel:
+        """The channel of a mailbox: from here on it collects what the log brings."""
+        channel = self.channels.get(mailbox)
+        if channel is None:
+            ring = Ring(self._settings.ring_events, self._settings.ring_bytes, self._budget)
+            channel = self.channels[mailbox] = Channel(mailbox, ring)
+        return channel
+
+    def release(self, channel: Channel) -> None:
+        """Drop a channel that nobody needs any more."""
+        if channel.is_unused and self.channels.get(channel.mailbox) is channel:
+            del self.channels[channel.mailbox]
+            channel.ring.close()
+            self._dirty.pop(channel, None)
+            self._touched.pop(channel, None)
+
+    @contextmanager
+    def held(self, channel: Channel) -> Iterator[None]:
+        """Keep a channel's ring collecting for a reader who comes later."""
+        channel.holds += 1
+        try:
+            yield
+        finally:
+            channel.holds -= 1
+            self.release(channel)
+
+    def attach(self, outlet: Outlet, box: Box, mode: Mode, place: int, seq: int) -> Watch:
+        """Start a watch at a place and seq of its ring."""
+        watch = Watch(outlet, box, mode, place, seq)
+        channel = box.channel
+        (channel.live if mode is Mode.LIVE else channel.notify)[watch] = None
+        if mode is Mode.LIVE and place < channel.ring.end:
+            self._mark(watch)
+            self._schedule()
+        return watch
+
+    def detach(self, watch: Watch) -> None:
+        """End a watch; what it hadn't got yet is not written."""
+        channel = watch.box.channel
+        channel.live.pop(watch, None)
+        channel.notify.pop(watch, None)
+        watch.outlet.drop(watch)
+        self.release(channel)
+
+    def changed(self, channel: Channel) -> None:
+        """The ring has new events, or starts elsewhere."""
+        self._dirty[channel] = None
+        if channel.notify and not channel.notice_due:
+            channel.notice_due = True
+            wait = channel.noticed + self._settings.head_seconds - self._loop.time()
+            self._loop.call_later(max(0.0, wait), self._notice, channel)
+        self._schedule()
+
+    def emit(self, outlet: Outlet, *events: bytes) -> None:
+        """Write events to one session in the next turn."""
+        if outlet.closed:
+            return
+        outlet.add(list(events))
+        if outlet.size > self._settings.outbox_bytes:
+            outlet.close(CloseCode.SLOW, "too many answers wait to be read")
+            return
+        self._enqueue(outlet)
+
+    def emit_cursor(self, outlet: Outlet, box: Box) -> None:
+        """Write where the user stands now in the next turn."""
+        if not outlet.closed:
+            outlet.cursors[box] = None
+            self._enqueue(outlet)
+
+    def rewind(self, watch: Watch) -> None:
+        """Deliver again what wasn't acknowledged."""
+        watch.rewind()
+        self._mark(watch)
+        self._schedule()
+
+    def write_now(self, outlet: Outlet) -> None:
+        """Write all that waits for one outlet, for the last time before it closes."""
+        transport = outlet.transport
+        has_room = transport.get_write_buffer_size() <= self._settings.write_bytes
+        if has_room and outlet.is_waiting and not transport.is_closing():
+            self._write(outlet)
+
+    def remove(self, outlet: Outlet) -> None:
+        """Forget an outlet that has closed."""
+        outlet.clear()
+        self._blocked.pop(outlet, None)
+
+    def turn(self) -> None:
+        """Mark whoever is behind, then write until all are served or time is up."""
+        self._scheduled = False
+        self._mark_dirty()
+        deadline = self._loop.time() + TURN_SECONDS
+        while self._queue:
+            self._serve(self._queue.popleft())
+            if self._loop.time() > deadline:
+                break
+        if self._queue:
+            self._schedule()
+        else:
+            self._unshare()
+
+    def _mark_dirty(self) -> None:
+        dirty, self._dirty = self._dirty, {}
+        for channel in dirty:
+            self._touched[channel] = None
+            for watch in channel.live:
+                if not watch.behind:
+                    self._mark(watch)
+
+    def _mark(self, watch: Watch) -> None:
+        outlet = watch.outlet
+        if outlet.closed or watch.behind:
+            return
+        watch.behind = True
+        outlet.behind.append(watch)
+        if not outlet.queued:
+            outlet.queued = True
+            self._queue.append(outlet)
+
+    def _enqueue(self, outlet: Outlet) -> None:
+        if not outlet.queued:
+            outlet.queued = True
+            self._queue.append(outlet)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self.turn)
+
+    def _serve(self, outlet: Outlet) -> None:
+        if outlet.closed or outlet.transport.is_closing():
+            outlet.queued = False
+            return
+        size = outlet.transport.get_write_buffer_size()
+        if size > self._settings.write_bytes:
+            self._block(outlet, size)
+            return
+        self._write(outlet)
+        outlet.queued = outlet.is_waiting
+        if outlet.queued:
+            self._queue.append(outlet)
+
+    def _write(self, outlet: Outlet) -> None:
+        written = outlet.take(self._settings.write_bytes)
+        if written is not None:
+            outlet.transport.write(written.frame)
+            self._metrics.written(written)
+
+    def _block(self, outlet: Outlet, size: int) -> None:
+        # A blocked outlet stays `queued`, so that nothing but the timer below takes it up again.
+        outlet.blocked_since = self._loop.time()
+        outlet.blocked_size = size
+        if not self._blocked:
+            self._loop.call_later(LOOK_AGAIN_SECONDS, self._look_again)
+        self._blocked[outlet] = None
+
+    def _look_again(self) -> None:
+        now = self._loop.time()
+        for outlet in list(self._blocked):
+            size = outlet.transport.get_write_buffer_size()
+            if size <= self._settings.write_bytes:
+                del self._blocked[outlet]
+                self._queue.append(outlet)
+                self._schedule()
+            elif size < outlet.blocked_size:
+                outlet.blocked_since, outlet.blocked_size = now, size
+            elif now - outlet.blocked_since > self._settings.slow_seconds:
+                del self._blocked[outlet]
+                seconds = self._settings.slow_seconds
+                outlet.close(CloseCode.SLOW, f"nothing was read for {seconds:g} s")
+        if self._blocked:
+            self._loop.call_later(LOOK_AGAIN_SECONDS, self._look_again)
+
+    def _notice(self, channel: Channel) -> None:
+        channel.notice_due = False
+        channel.noticed = self._loop.time()
+        for watch in channel.notify:
+            self._mark(watch)
+        self._schedule()
+
+    def _unshare(self) -> None:
+        for channel in self._touched:
+            channel.ring.unshare()
+        self._touched.clear()

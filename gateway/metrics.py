@@ -1,0 +1,56 @@
+"""What the gateway counts, in a registry of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+if TYPE_CHECKING:
+    from gateway.outlet import Written
+
+
+class Metrics:
+    """Counters and gauges; their names are documented in docs/operations.md."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.frames_in = self._counter("frames_in", "Frames from clients.")
+        self.frames_out = self._counter("frames_out", "Frames to clients.")
+        self.events_out = self._counter("events_out", "Events to clients: answers and deliveries.")
+        self.gaps = self._counter("gaps", "Gap events: readers whose place had left the ring.")
+        self.resyncs = self._counter("resyncs", "Mailboxes whose facts were asked again.")
+        self.rows = self._counter("rows", "Records read from the logs.")
+        self.rows_taken = self._counter(
+            "rows_taken", "Of these, rows of local mailboxes and users."
+        )
+        self.tail_errors = self._counter("tail_errors", "Errors of the consumer of the logs.")
+        self.errors = Counter(
+            "readcast_gateway_errors", "Refused requests.", ["code"], registry=self.registry
+        )
+        self.closes = Counter(
+            "readcast_gateway_closes", "Sessions closed by us.", ["code"], registry=self.registry
+        )
+        self.resumes = Counter(
+            "readcast_gateway_resumes", "Resumed mailboxes.", ["recovered"], registry=self.registry
+        )
+
+    def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when it is asked for."""
+        gauge = Gauge(f"readcast_gateway_{name}", what, registry=self.registry)
+        gauge.set_function(read)
+
+    def written(self, written: Written) -> None:
+        """Count one write."""
+        self.frames_out.inc()
+        self.events_out.inc(written.events)
+        if written.gaps:
+            self.gaps.inc(written.gaps)
+
+    def exposition(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, what: str) -> Counter:
+        return Counter(f"readcast_gateway_{name}", what, registry=self.registry)

@@ -1,0 +1,167 @@
+"""What waits to be written to one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from gateway import wire
+from gateway.boxes import Box
+from gateway.errors import CloseCode
+from gateway.watch import Mode, Watch
+
+
+class Transport(Protocol):
+    """The part of an asyncio transport that an outlet needs."""
+
+    def write(self, data: bytes) -> None: ...
+    def get_write_buffer_size(self) -> int: ...
+    def is_closing(self) -> bool: ...
+
+
+class Written(NamedTuple):
+    """One write: the ready frame and how many events and gaps are in it."""
+
+    frame: bytes
+    events: int
+    gaps: int
+
+
+class Outlet:
+    """Events of its own, and the watches that are behind their rings.
+
+    Only answers are held here as bytes. Deliveries stay in the rings until they are written, and
+    `cursor` and `head` events are made when they are written: ten that wait are one.
+    """
+
+    __slots__ = (
+        "acks",
+        "behind",
+        "blocked_since",
+        "blocked_size",
+        "close",
+        "closed",
+        "cursors",
+        "events",
+        "queued",
+        "size",
+        "transport",
+    )
+
+    def __init__(self, transport: Transport, close: Callable[[CloseCode, str], None]) -> None:
+        self.transport = transport
+        self.close = close
+        self.events: list[bytes] = []
+        self.size = 0
+        self.cursors: dict[Box, None] = {}
+        self.behind: list[Watch] = []
+        self.queued = False
+        self.acks = False
+        self.closed = False
+        self.blocked_since = 0.0
+        self.blocked_size = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.events or self.cursors or self.behind)
+
+    def add(self, events: list[bytes]) -> None:
+        """Add events of this session alone."""
+        self.events += events
+        self.size += sum(map(len, events))
+
+    def take(self, max_bytes: int) -> Written | None:
+        """Everything that waits, as one frame (rings are cut at about `max_bytes` each)."""
+        if len(self.behind) == 1 and not self.events and not self.cursors:
+            return self._take_shared(max_bytes)
+        events = self.events
+        self.events, self.size = [], 0
+        events += [cursor_event(box) for box in self.cursors]
+        self.cursors.clear()
+        gaps = 0
+        behind, self.behind = self.behind, []
+        for watch in behind:
+            gaps += self._collect(watch, events, max_bytes)
+        return Written(wire.frame(events), len(events), gaps) if events else None
+
+    def rest(self, watch: Watch) -> list[bytes]:
+        """All that a live watch lacks, whatever its size: its last delivery."""
+        events: list[bytes] = []
+        ring = watch.box.channel.ring
+        self._pass_gap(watch, events)
+        events += ring.rest(watch.place)
+        return events
+
+    def drop(self, watch: Watch) -> None:
+        """Forget a watch."""
+        if watch.behind:
+            watch.behind = False
+            self.behind.remove(watch)
+
+    def clear(self) -> None:
+        """Forget everything; nothing is written any more."""
+        self.closed = True
+        self.events, self.size = [], 0
+        self.cursors.clear()
+        self.behind.clear()
+
+    def _take_shared(self, max_bytes: int) -> Written | None:
+        watch = self.behind[0]
+        ring = watch.box.channel.ring
+        if watch.mode is Mode.LIVE and ring.first <= watch.place < ring.end:
+            part = ring.since(watch.place, max_bytes)
+            self.behind.clear()
+            self._advance(watch, part.place, part.head)
+            return Written(part.frame, len(part.events), 0)
+        events: list[bytes] = []
+        self.behind.clear()
+        gaps = self._collect(watch, events, max_bytes)
+        return Written(wire.frame(events), len(events), gaps) if events else None
+
+    def _collect(self, watch: Watch, events: list[bytes], max_bytes: int) -> int:
+        if watch.mode is Mode.NOTIFY:
+            watch.behind = False
+            if watch.seq != watch.box.channel.head:
+                watch.seq = watch.box.channel.head
+                events.append(head_event(watch.box))
+            return 0
+        gap = self._pass_gap(watch, events)
+        part = watch.box.channel.ring.since(watch.place, max_bytes)
+        events += part.events
+        self._advance(watch, part.place, part.head)
+        return int(gap)
+
+    def _pass_gap(self, watch: Watch, events: list[bytes]) -> bool:
+        """Where the watch's place has left the ring: say so, and go on at the ring's start."""
+        ring = watch.box.channel.ring
+        if watch.place >= ring.first:
+            return False
+        if ring.base > 0:
+            events.append(gap_event(watch, ring.base))
+        watch.place, watch.seq = ring.first, max(watch.seq, ring.base)
+        return ring.base > 0
+
+    def _advance(self, watch: Watch, place: int, head: int) -> None:
+        watch.place, watch.seq = place, head
+        watch.behind = place < watch.box.channel.ring.end
+        if watch.behind:
+            self.behind.append(watch)
+
+
+def cursor_event(box: Box, ref: wire.Ref = None, read: int | None = None) -> bytes:
+    """A `cursor` event: where the user stands, or stands at `read`."""
+    at = box.read if read is None else read
+    return wire.event("cursor", ref, mailbox=box.channel.mailbox, read=at, unread=box.unread(at))
+
+
+def head_event(box: Box) -> bytes:
+    """A `head` event of a mailbox that is watched by notification."""
+    channel = box.channel
+    return wire.event("head", mailbox=channel.mailbox, head=channel.head, unread=box.unread())
+
+
+def gap_event(watch: Watch, base: int) -> bytes:
+    """A `gap` event up to `base`; the last message again where only recalls were missed."""
+    first = min(watch.seq + 1, base)
+    return wire.event("gap", mailbox=watch.box.channel.mailbox, **{"from": first, "to": base})

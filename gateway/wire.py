@@ -1,0 +1,295 @@
+"""The JSON form of the WebSocket: client frames, events, and the bytes of a server frame.
+
+Everything that knows how a frame looks is here; elsewhere frames are structs and events are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from struct import Struct as Layout
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from gateway.errors import CloseCode, Disconnect
+from streams.commands import CommandId, MailboxName, Members, Milliseconds, Name, PolicyChange, Seq
+from streams.errors import Code, Refused
+from tables.rows import Message, Policy
+
+SUBPROTOCOL = "readcast.json"
+
+Ref = Annotated[str, Meta(max_length=128)] | int | float | None
+Limit = Annotated[int, Meta(ge=1, le=1_000)]
+
+
+class Frame(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="op",
+    forbid_unknown_fields=True,
+    rename={"sender": "from"},
+):
+    """What a client frame may carry. `by`, `from` and `user` may only name the session's user."""
+
+    ref: Ref = None
+    by: str | UnsetType = UNSET
+    sender: str | UnsetType = UNSET
+    user: str | UnsetType = UNSET
+
+    def names_only(self, user: str) -> bool:
+        """Whether the frame claims to be nobody else's."""
+        return all(name is UNSET or name == user for name in (self.by, self.sender, self.user))
+
+
+class MailboxFrame(Frame, frozen=True, kw_only=True):
+    """A frame about one mailbox."""
+
+    mailbox: MailboxName
+
+
+class CommandFrame(MailboxFrame, frozen=True, kw_only=True):
+    """A frame that becomes a command; without `id` the gateway makes one."""
+
+    id: CommandId | None = None
+
+
+class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
+    """The first frame; again with a token, it renews the session's time."""
+
+    token: str | None = None
+    since: dict[MailboxName, tuple[str, Seq]] = {}
+    ack: bool = False
+
+
+class Sync(Frame, frozen=True, kw_only=True, tag="sync"):
+    """List and watch all mailboxes of the user."""
+
+
+class Ping(Frame, frozen=True, kw_only=True, tag="ping"):
+    """Ask for a pong."""
+
+
+class Create(CommandFrame, frozen=True, kw_only=True, tag="create"):
+    """Make a group."""
+
+    policy: Policy = Policy()
+
+
+class Join(CommandFrame, frozen=True, kw_only=True, tag="join"):
+    """Add members (default: yourself)."""
+
+    members: Members | None = None
+
+
+class Leave(CommandFrame, frozen=True, kw_only=True, tag="leave"):
+    """Remove members (default: yourself)."""
+
+    members: Members | None = None
+
+
+class ListMembers(MailboxFrame, frozen=True, kw_only=True, tag="members"):
+    """List members whose names come after `after`."""
+
+    after: str = ""
+    limit: Limit = 100
+
+
+class Send(MailboxFrame, frozen=True, kw_only=True, tag="send"):
+    """Send a message."""
+
+    id: CommandId
+    body: msgspec.Raw
+
+
+class Watch(MailboxFrame, frozen=True, kw_only=True, tag="watch"):
+    """Choose how a mailbox is delivered to this session."""
+
+    mode: Literal["live", "notify", "off"] = "live"
+
+
+class History(MailboxFrame, frozen=True, kw_only=True, tag="history"):
+    """Messages after or before a seq (neither: the last ones)."""
+
+    after: Seq | None = None
+    before: Seq | None = None
+    limit: Limit = 50
+
+
+class Ack(MailboxFrame, frozen=True, kw_only=True, tag="ack"):
+    """Everything up to `seq` has arrived."""
+
+    seq: Seq
+
+
+class Read(MailboxFrame, frozen=True, kw_only=True, tag="read"):
+    """Move the cursor forward."""
+
+    seq: Seq
+
+
+class Unread(MailboxFrame, frozen=True, kw_only=True, tag="unread"):
+    """Set the cursor back."""
+
+    seq: Seq
+
+
+class Recall(CommandFrame, frozen=True, kw_only=True, tag="recall"):
+    """Take a message back."""
+
+    seq: Annotated[int, Meta(ge=1)]
+
+
+class Role(CommandFrame, frozen=True, kw_only=True, tag="role"):
+    """Give a member a role."""
+
+    member: Name
+    role: Literal["owner", "admin", "member"]
+
+
+class Mute(CommandFrame, frozen=True, kw_only=True, tag="mute"):
+    """Silence a member, or all but admins."""
+
+    until: Milliseconds
+    member: Name | None = None
+
+
+class ChangePolicy(CommandFrame, frozen=True, kw_only=True, tag="policy"):
+    """Change fields of the policy."""
+
+    policy: PolicyChange
+
+
+class Close(CommandFrame, frozen=True, kw_only=True, tag="close"):
+    """End a group."""
+
+
+class Trim(CommandFrame, frozen=True, kw_only=True, tag="trim"):
+    """Drop messages up to a seq."""
+
+    upto: Seq
+
+
+AnyFrame = (
+    Hello
+    | Sync
+    | Ping
+    | Create
+    | Join
+    | Leave
+    | ListMembers
+    | Send
+    | Watch
+    | History
+    | Ack
+    | Read
+    | Unread
+    | Recall
+    | Role
+    | Mute
+    | ChangePolicy
+    | Close
+    | Trim
+)
+
+
+class _Envelope(Struct):
+    ref: Any = None
+
+
+class BadFrame(NamedTuple):
+    """A frame that is JSON but no request: what is wrong, and its `ref` if it has a usable one."""
+
+    ref: Ref
+    error: Refused
+
+
+_decoder: msgspec.json.Decoder[AnyFrame] = msgspec.json.Decoder(AnyFrame)
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def decode(data: bytes) -> AnyFrame | BadFrame:
+    """Decode one client frame; `Disconnect` if it isn't JSON at all."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError as error:
+        return BadFrame(frame_ref(data), Refused(Code.BAD_REQUEST, str(error)))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Disconnect(CloseCode.PROTOCOL, f"a frame is one JSON object: {error}"[:120]) from None
+
+
+def frame_ref(data: bytes) -> Ref:
+    """The `ref` of a frame whatever else is in it; `Disconnect` if it isn't JSON at all."""
+    try:
+        ref = _decode_envelope(data).ref
+    except msgspec.ValidationError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Disconnect(CloseCode.PROTOCOL, f"a frame is one JSON object: {error}"[:120]) from None
+    return ref if isinstance(ref, str | int | float) and len(str(ref)) <= 128 else None
+
+
+def op_of(frame: Frame) -> str:
+    """The `op` of a decoded frame."""
+    return str(frame.__struct_config__.tag)
+
+
+def event(op: str, ref: Ref = None, **fields: object) -> bytes:
+    """Encode one event; fields may hold `Fragment`s of ready JSON."""
+    content = {"op": op, **fields} if ref is None else {"op": op, "ref": ref, **fields}
+    return orjson.dumps(content)
+
+
+def error_event(error: Refused, ref: Ref = None, mailbox: str | None = None) -> bytes:
+    """Encode a refusal; `mailbox` where one request is about several."""
+    fields: dict[str, object] = {
+        "code": error.code,
+        "message": error.message,
+        "retriable": error.code.retriable,
+    }
+    if error.retry_after is not None:
+        fields["retry_after"] = round(error.retry_after, 3)
+    if mailbox is not None:
+        fields["mailbox"] = mailbox
+    return event("error", ref, **fields)
+
+
+def message_fields(row: Message) -> dict[str, object]:
+    """A message as clients see it, in `history` and as `last`."""
+    fields: dict[str, object] = {"seq": row.seq, "id": row.id, "from": row.sender, "ts": row.ts}
+    if row.recalled:
+        fields["recalled"] = True
+    else:
+        fields["body"] = orjson.Fragment(bytes(row.body) or b"null")
+    return fields
+
+
+def message_event(mailbox: str, row: Message) -> bytes:
+    """Encode a `message` event."""
+    return orjson.dumps({"op": "message", "mailbox": mailbox, **message_fields(row)})
+
+
+def recalled_event(mailbox: str, seq: int, by: str | None, ref: Ref = None) -> bytes:
+    """Encode a `recalled` event; `by` is null where only the fact is known."""
+    return event("recalled", ref, mailbox=mailbox, seq=seq, by=by)
+
+
+_short = Layout("!BB").pack
+_medium = Layout("!BBH").pack
+_long = Layout("!BBQ").pack
+_FINAL_TEXT = 0x81
+
+
+def frame(events: Iterable[bytes]) -> bytes:
+    """The bytes of one WebSocket text frame that holds an array of encoded events."""
+    payload = b",".join(events)
+    length = len(payload) + 2
+    if length < 126:
+        header = _short(_FINAL_TEXT, length)
+    elif length < 1 << 16:
+        header = _medium(_FINAL_TEXT, 126, length)
+    else:
+        header = _long(_FINAL_TEXT, 127, length)
+    return b"%b[%b]" % (header, payload)

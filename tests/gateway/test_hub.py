@@ -1,0 +1,232 @@
+import asyncio
+
+import pytest
+
+from gateway.answers import Fact
+from gateway.errors import CloseCode
+from gateway.hub import Hub
+from gateway.metrics import Metrics
+from gateway.settings import Settings
+from gateway.watch import Mode
+from tables.rows import Position
+from tests.gateway.fakes import EPOCH, Client, message, user_in
+
+
+def make_hub(**settings) -> Hub:
+    return Hub(Settings(**settings), Metrics())
+
+
+class Group:
+    """A mailbox in a hub, its box for bob, and messages on demand."""
+
+    def __init__(self, hub: Hub, mailbox: str = "group:42") -> None:
+        self.hub = hub
+        self.channel = hub.channel(mailbox)
+        self.channel.open(Fact(mailbox, EPOCH), Position(0, 0), 0)
+        self.box = user_in(self.channel).box(self.channel)
+
+    def watch(self, client: Client, mode: Mode = Mode.LIVE):
+        ring = self.channel.ring
+        return self.hub.attach(client.outlet, self.box, mode, ring.end, ring.head)
+
+    def send(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.channel.take_message(message(self.channel.head + 1))
+        self.hub.changed(self.channel)
+
+
+async def turn() -> None:
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+async def test_every_watcher_gets_every_message_once_in_order():
+    hub = make_hub()
+    group, clients = Group(hub), [Client() for _ in range(3)]
+    for client in clients:
+        group.watch(client)
+    group.send(2)
+    await turn()
+    group.send()
+    await turn()
+    assert [client.seqs for client in clients] == [[1, 2, 3]] * 3
+
+
+async def test_watchers_at_one_place_get_the_same_bytes_in_one_write():
+    hub = make_hub()
+    group, one, other = Group(hub), Client(), Client()
+    group.watch(one)
+    group.watch(other)
+    group.send(5)
+    await turn()
+    assert len(one.transport.written) == 1
+    assert one.transport.written[0] is other.transport.written[0]
+
+
+async def test_one_write_holds_what_is_missing_from_all_mailboxes():
+    hub = make_hub()
+    client, groups = Client(), [Group(hub, f"group:{n}") for n in range(3)]
+    for group in groups:
+        group.watch(client)
+    for group in groups:
+        group.send()
+    await turn()
+    assert len(client.transport.written) == 1
+    assert {event["mailbox"] for event in client.transport.events} == {
+        "group:0", "group:1", "group:2"
+    }  # fmt: skip
+
+
+async def test_an_answer_comes_before_what_was_sent_after_it():
+    hub = make_hub()
+    group, client = Group(hub), Client()
+    group.watch(client)
+    hub.emit(client.outlet, b'{"op":"watching"}')
+    group.send()
+    await turn()
+    assert [event["op"] for event in client.transport.events] == ["watching", "message"]
+
+
+async def test_a_full_socket_is_left_alone_and_served_when_it_has_room():
+    hub = make_hub()
+    group, slow, quick = Group(hub), Client(), Client()
+    group.watch(slow)
+    group.watch(quick)
+    slow.transport.buffered = 1 << 30
+    for _ in range(3):
+        group.send()
+        await turn()
+    assert (slow.seqs, quick.seqs) == ([], [1, 2, 3])
+    slow.transport.buffered = 0
+    await asyncio.wait_for(until(lambda: slow.seqs == [1, 2, 3]), 2)
+    assert len(slow.transport.written) == 1
+
+
+async def test_a_reader_that_falls_out_of_the_ring_is_told_what_it_missed():
+    hub = make_hub(ring_events=3)
+    group, slow = Group(hub), Client()
+    group.watch(slow)
+    group.send()
+    await turn()
+    slow.transport.buffered = 1 << 30
+    group.send(9)
+    await turn()
+    slow.transport.buffered = 0
+    await asyncio.wait_for(until(lambda: slow.seqs == [1, 8, 9, 10]), 2)
+    gaps = [event for event in slow.transport.events if event["op"] == "gap"]
+    assert gaps == [{"op": "gap", "mailbox": "group:42", "from": 2, "to": 7}]
+
+
+async def test_who_reads_nothing_for_long_is_closed():
+    hub = make_hub(slow_seconds=0.1)
+    group, slow = Group(hub), Client()
+    group.watch(slow)
+    slow.transport.buffered = 1 << 30
+    group.send()
+    await asyncio.wait_for(until(lambda: slow.closed == [CloseCode.SLOW]), 2)
+
+
+async def test_who_reads_slowly_is_not_closed():
+    hub = make_hub(slow_seconds=0.2)
+    group, slow = Group(hub), Client()
+    group.watch(slow)
+    slow.transport.buffered = 1 << 30
+    group.send()
+    for _ in range(10):
+        await asyncio.sleep(0.05)
+        slow.transport.buffered -= 1
+    assert slow.closed == []
+
+
+async def test_a_session_with_too_many_answers_is_closed():
+    hub = make_hub(outbox_bytes=1 << 20)
+    client = Client()
+    client.transport.buffered = 1 << 30
+    for _ in range(20):
+        hub.emit(client.outlet, b" " * 100_000)
+    assert client.closed == [CloseCode.SLOW]
+
+
+async def test_heads_are_told_once_per_interval():
+    hub = make_hub(head_seconds=0.1)
+    group, client = Group(hub), Client()
+    group.watch(client, Mode.NOTIFY)
+    group.send()
+    await asyncio.wait_for(until(lambda: len(client.transport.events) == 1), 2)
+    for _ in range(5):
+        group.send()
+        await turn()
+    assert len(client.transport.events) == 1
+    await asyncio.wait_for(until(lambda: len(client.transport.events) == 2), 2)
+    assert client.transport.events[-1] == {
+        "op": "head", "mailbox": "group:42", "head": 6, "unread": 6
+    }  # fmt: skip
+
+
+async def test_cursors_that_wait_are_one_event():
+    hub = make_hub()
+    group, client = Group(hub), Client()
+    for _ in range(3):
+        hub.emit_cursor(client.outlet, group.box)
+    await turn()
+    assert client.transport.events == [
+        {"op": "cursor", "mailbox": "group:42", "read": 0, "unread": 0}
+    ]
+
+
+async def test_unacknowledged_messages_are_delivered_again():
+    hub = make_hub()
+    group, client = Group(hub), Client()
+    watch = group.watch(client)
+    group.send(3)
+    await turn()
+    watch.ack(1, due=0.0)
+    hub.rewind(watch)
+    await turn()
+    assert client.seqs == [1, 2, 3, 2, 3]
+
+
+async def test_a_channel_nobody_needs_is_dropped():
+    hub = make_hub()
+    group, client = Group(hub), Client()
+    watch = group.watch(client)
+    group.send()
+    await turn()
+    hub.release(group.channel)
+    assert hub.channels
+    group.box.user.drop("group:42")
+    hub.detach(watch)
+    assert not hub.channels
+    assert hub.ring_bytes == 0
+
+
+async def test_a_closed_outlet_gets_nothing():
+    hub = make_hub()
+    group, client = Group(hub), Client()
+    group.watch(client)
+    group.send()
+    hub.remove(client.outlet)
+    await turn()
+    assert client.transport.written == []
+
+
+async def test_a_long_turn_leaves_time_for_others(monkeypatch):
+    monkeypatch.setattr("gateway.hub.TURN_SECONDS", 0.0)
+    hub = make_hub()
+    group, clients = Group(hub), [Client() for _ in range(50)]
+    for client in clients:
+        group.watch(client)
+    group.send()
+    await turn()
+    assert any(client.seqs == [] for client in clients)
+    await asyncio.wait_for(until(lambda: all(client.seqs == [1] for client in clients)), 2)
+
+
+async def until(condition) -> None:
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    monkeypatch.delenv("READCAST_GATEWAY_PORT", raising=False)

@@ -1,0 +1,131 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import wire
+from gateway.errors import Disconnect
+from streams.errors import Code, Refused
+from tests.gateway.fakes import events_of, message, payload
+
+UUID = "0b9f7f0c-6d6c-4a2b-9f2e-1c9e0a4f1a01"
+
+
+def decode(**fields):
+    return wire.decode(json.dumps(fields).encode())
+
+
+def test_a_send_keeps_its_body_as_it_came():
+    frame = wire.decode(
+        b'{"op":"send","mailbox":"group:42","id":"%b","body":{"b": 1.50},"ref":3}' % UUID.encode()
+    )
+    assert isinstance(frame, wire.Send)
+    assert bytes(frame.body) == b'{"b": 1.50}'
+    assert frame.ref == 3
+
+
+def test_a_hello_may_resume_mailboxes():
+    frame = decode(op="hello", token="t", since={"group:42": ["e", 17]}, ack=True)
+    assert isinstance(frame, wire.Hello)
+    assert frame.since == {"group:42": ("e", 17)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"op": "nonsense"}, "nonsense"),
+        ({}, "op"),
+        ({"op": "send", "mailbox": "group:42", "id": UUID}, "body"),
+        ({"op": "send", "mailbox": "group:42", "id": "1", "body": 1}, "id"),
+        ({"op": "watch", "mailbox": "nowhere"}, "mailbox"),
+        ({"op": "watch", "mailbox": "group:42", "mode": "loud"}, "loud"),
+        ({"op": "read", "mailbox": "group:42", "seq": -1}, "seq"),
+        ({"op": "history", "mailbox": "group:42", "limit": 1_001}, "limit"),
+        ({"op": "join", "mailbox": "group:42", "members": []}, "members"),
+        ({"op": "ping", "extra": 1}, "extra"),
+    ],
+)
+def test_a_wrong_frame_is_told_what_is_wrong(fields, hint):
+    frame = decode(**fields, ref="r1")
+    assert isinstance(frame, wire.BadFrame)
+    assert frame.ref == "r1"
+    assert frame.error.code is Code.BAD_REQUEST
+    assert hint in frame.error.message
+
+
+@pytest.mark.parametrize("data", [b"[1]", b"5", b'"hello"', b"null"])
+def test_json_that_is_no_object_is_refused_without_a_ref(data):
+    frame = wire.decode(data)
+    assert isinstance(frame, wire.BadFrame)
+    assert frame.ref is None
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b'{"op":"ping"', b'{"op":"ping"} x', b"\xff"])
+def test_what_is_no_json_ends_the_session(data):
+    with pytest.raises(Disconnect):
+        wire.decode(data)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_frame_a_refusal_or_the_end(data):
+    try:
+        frame = wire.decode(data)
+    except Disconnect:
+        return
+    assert isinstance(frame, wire.Frame | wire.BadFrame)
+
+
+def test_a_ref_that_is_no_ref_is_not_echoed():
+    assert decode(op="nonsense", ref={"a": 1}).ref is None
+    assert decode(op="nonsense", ref="x" * 200).ref is None
+
+
+def test_a_frame_names_only_its_user():
+    assert decode(op="ping").names_only("alice")
+    assert decode(op="ping", by="alice", **{"from": "alice"}).names_only("alice")
+    assert not decode(op="ping", **{"from": "bob"}).names_only("alice")
+    assert not decode(op="ping", user="bob").names_only("alice")
+
+
+@given(st.lists(st.text(max_size=40_000), max_size=4))
+def test_a_server_frame_holds_its_events(texts):
+    events = [wire.event("x", text=text) for text in texts]
+    assert events_of(wire.frame(events)) == [{"op": "x", "text": text} for text in texts]
+
+
+@pytest.mark.parametrize("length", [0, 123, 124, 65_533, 65_534, 200_000])
+def test_the_header_tells_the_length(length):
+    assert payload(wire.frame([b" " * length])) == b"[" + b" " * length + b"]"
+
+
+def test_a_message_is_encoded_with_its_body_as_stored():
+    event = json.loads(wire.message_event("group:42", message(17)))
+    assert event == {
+        "op": "message",
+        "mailbox": "group:42",
+        "seq": 17,
+        "id": "00000000-0000-0000-0000-000000000017",
+        "from": "alice",
+        "ts": 1_700_000_000_017,
+        "body": {"n": 17},
+    }
+
+
+def test_a_recalled_message_has_no_body():
+    fields = wire.message_fields(message(1, recalled=3, recalled_by="alice"))
+    assert fields["recalled"] is True
+    assert "body" not in fields
+
+
+def test_an_error_says_whether_to_try_again():
+    event = json.loads(wire.error_event(Refused(Code.RATE_LIMITED, "slow down", 0.5), "r"))
+    assert event == {
+        "op": "error",
+        "ref": "r",
+        "code": "rate_limited",
+        "message": "slow down",
+        "retriable": True,
+        "retry_after": 0.5,
+    }
+    assert "retry_after" not in json.loads(wire.error_event(Refused(Code.FORBIDDEN, "no")))
