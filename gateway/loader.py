@@ -1,0 +1,217 @@
+"""Asks the agents for what a listener needs to know, and keeps what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable
+from typing import Any, NamedTuple
+
+import structlog
+
+from gateway.answers import Fact, Facts, History, decode_cursors, decode_facts, decode_history
+from gateway.boxes import Box, User
+from gateway.channel import Channel
+from gateway.errors import unavailable
+from gateway.hub import Hub
+from gateway.metrics import Metrics
+from gateway.requests import Answer, Requests, result_of
+from gateway.rows import Rows
+from streams.commands import MAX_MAILBOXES, Query, UserQuery
+from streams.errors import Refused
+from tables.rows import Cursor, Position
+
+log = structlog.get_logger()
+
+CURSORS_PAGE = 1_000
+"""Cursors asked for at a time."""
+
+RETRY_SECONDS = 1.0
+"""Pause before facts are asked for again."""
+
+
+class Asked(NamedTuple):
+    """One facts query: the channels' generations when it was sent, and its answer to come."""
+
+    generations: dict[str, int]
+    answer: asyncio.Future[Answer]
+
+
+class Opening(NamedTuple):
+    """Facts queries of a user that are on their way."""
+
+    user: User
+    asked: list[Asked]
+
+
+class Loader:
+    """Facts, cursors and history.
+
+    Interest is registered (channel and box exist) before a question is sent, so that whatever
+    the answer doesn't include still comes from the log.
+    """
+
+    def __init__(self, requests: Requests, hub: Hub, rows: Rows, metrics: Metrics) -> None:
+        self._requests = requests
+        self._hub = hub
+        self._rows = rows
+        self._metrics = metrics
+        self._resyncing: dict[Channel, asyncio.Task[None]] = {}
+
+    async def open(self, user: User, mailboxes: Iterable[str]) -> Opening:
+        """Ask for the facts of mailboxes that aren't known yet.
+
+        Returns when the questions have their place in the order of commands; `finish` waits for
+        the answers.
+        """
+        unknown = []
+        for mailbox in mailboxes:
+            box = user.box(self._hub.channel(mailbox))
+            if not box.known or not box.channel.is_live:
+                unknown.append(mailbox)
+        return await self.ask(user, unknown)
+
+    async def ask(self, user: User, mailboxes: Iterable[str]) -> Opening:
+        """Ask for the facts of mailboxes with a box, known or not."""
+        by_partition: defaultdict[int, list[str]] = defaultdict(list)
+        for mailbox in mailboxes:
+            by_partition[self._requests.partition_of(mailbox)].append(mailbox)
+        asked = [
+            await self._ask_facts(user, names[start : start + MAX_MAILBOXES])
+            for names in by_partition.values()
+            for start in range(0, len(names), MAX_MAILBOXES)
+        ]
+        return Opening(user, asked)
+
+    async def finish(self, opening: Opening) -> None:
+        """Wait for the answers and keep them, and for the user's cursors."""
+        for asked in opening.asked:
+            self._keep(opening.user, asked.generations, decode_facts(await result_of(asked.answer)))
+        await self.cursors(opening.user)
+
+    async def load(self, user: User) -> None:
+        """Load all mailboxes of a user; the bulk of it once for all their sessions."""
+        if user.loading is None or _failed(user.loading):
+            user.loading = _start(self._load(user))
+        await asyncio.shield(user.loading)
+        await self._load(user)
+        boxes = (user.boxes.get(mailbox) for mailbox in user.mailboxes)
+        if any(box is not None and not box.channel.is_live for box in boxes):
+            raise unavailable("a mailbox is being read anew; try again")
+
+    async def cursors(self, user: User) -> None:
+        """Wait for the cursors of a user."""
+        await asyncio.shield(self.load_cursors(user))
+
+    def load_cursors(self, user: User) -> asyncio.Task[None]:
+        """Start to load the cursors of a user, once for all their sessions."""
+        if user.cursors_loading is None or _failed(user.cursors_loading):
+            user.cursors_loading = _start(self._load_cursors(user))
+        return user.cursors_loading
+
+    async def history(self, user: User, mailbox: str, after: int, limit: int) -> History:
+        """One page of messages after a seq."""
+        query = Query(
+            mailbox=mailbox,
+            by=user.name,
+            reply=self._requests.address(),
+            what="history",
+            after=after,
+            limit=max(1, min(limit, 1_000)),
+        )
+        return decode_history(await result_of(await self._requests.ask(query)))
+
+    def resync(self, channel: Channel) -> None:
+        """The log had a hole: find out where the mailbox stands, and let watchers know the gap."""
+        if channel not in self._resyncing:
+            channel.reopen()
+            self._metrics.resyncs.inc()
+            task = asyncio.create_task(self._resync(channel))
+            self._resyncing[channel] = task
+            task.add_done_callback(lambda _: self._resyncing.pop(channel, None))
+
+    async def reload(self, user: User) -> None:
+        """The log lost rows: ask again for everything that is known about a user."""
+        user.cursors_loading = None
+        await self.cursors(user)
+        mailboxes = {*user.boxes, *user.mailboxes}
+        for mailbox in mailboxes:
+            user.box(self._hub.channel(mailbox))
+        await self.finish(await self.ask(user, mailboxes))
+
+    def stop(self) -> None:
+        """Give up what is still being asked."""
+        for task in list(self._resyncing.values()):
+            task.cancel()
+
+    async def _load(self, user: User) -> None:
+        await self.cursors(user)
+        await self.finish(await self.open(user, user.mailboxes))
+
+    async def _load_cursors(self, user: User) -> None:
+        after, more = "", True
+        while more:
+            query = UserQuery(
+                user=user.name,
+                by=user.name,
+                reply=self._requests.address(),
+                after=after,
+                limit=CURSORS_PAGE,
+            )
+            page = decode_cursors(await result_of(await self._requests.ask(query)))
+            for row in page.cursors:
+                cursor = Cursor(at=row.at, read=row.read, member=row.member, src=row.src)
+                user.take_cursor(row.mailbox, cursor)
+                after = row.mailbox
+            more = page.more and bool(page.cursors)
+
+    async def _ask_facts(self, user: User, mailboxes: list[str]) -> Asked:
+        generations = {name: self._hub.channel(name).generation for name in mailboxes}
+        query = Query(
+            mailbox=mailboxes[0],
+            by=user.name,
+            reply=self._requests.address(),
+            what="facts",
+            mailboxes=tuple(mailboxes),
+        )
+        return Asked(generations, await self._requests.ask(query))
+
+    def _keep(self, user: User, generations: dict[str, int], facts: Facts) -> None:
+        for fact in facts.facts:
+            channel = self._hub.channels.get(fact.mailbox)
+            if channel is None:
+                continue
+            channel.hear(fact)
+            box = user.boxes.get(fact.mailbox)
+            if box is not None:
+                self._take_fact(box, fact, facts.as_of)
+            if channel.open(fact, facts.as_of, generations.get(fact.mailbox, -1)):
+                self._rows.opened(channel)
+
+    def _take_fact(self, box: Box, fact: Fact, as_of: Position) -> None:
+        was_member = box.known and box.is_member
+        box.take_fact(fact, as_of)
+        if was_member and not box.is_member:
+            self._rows.watching.removed(box.user, fact.mailbox)
+
+    async def _resync(self, channel: Channel) -> None:
+        while not channel.is_live and not channel.is_unused:
+            box = next(iter(channel.boxes.values()), None)
+            if box is None:
+                return
+            try:
+                await self.finish(await self.ask(box.user, [channel.mailbox]))
+            except Refused as error:
+                log.warning("mailbox not read anew", mailbox=channel.mailbox, error=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+
+
+def _start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.create_task(work)
+    # Whoever waits gets the error; with nobody waiting it is nobody's.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)

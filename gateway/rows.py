@@ -1,0 +1,188 @@
+"""What each record of the logs and of the replies means here.
+
+Most rows are about mailboxes and users without listeners in this process: they cost two look-ups
+and are not decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from gateway.answers import decode_reply
+from gateway.boxes import User, Users
+from gateway.channel import Channel, Outcome
+from gateway.hub import Hub
+from gateway.metrics import Metrics
+from gateway.requests import Requests
+from tables.rows import AT_HEADER, ORIGIN, Cursor, Member, Message, Position, State
+
+if TYPE_CHECKING:
+    from gateway.loader import Loader
+    from gateway.watching import Watching
+
+log = structlog.get_logger()
+
+Headers = Sequence[tuple[str, bytes]]
+
+_decode_message = msgspec.json.Decoder(Message).decode
+_decode_state = msgspec.json.Decoder(State).decode
+_decode_member = msgspec.json.Decoder(Member).decode
+_decode_cursor = msgspec.json.Decoder(Cursor).decode
+
+
+class Rows:
+    """Takes records in log order and brings channels, boxes and requests up to date."""
+
+    def __init__(
+        self, hub: Hub, users: Users, requests: Requests, metrics: Metrics, instance: str
+    ) -> None:
+        self._hub = hub
+        self._users = users
+        self._requests = requests
+        self._metrics = metrics
+        self._instance = instance.encode()
+        self._positions: dict[tuple[str, int], Position] = {}
+        self.loader: Loader
+        self.watching: Watching
+
+    def take_mailbox(
+        self, partition: int, key: bytes, value: bytes | None, headers: Headers
+    ) -> None:
+        """Take a record of the mailbox log."""
+        mailbox, kind, rest = split_key(key)
+        channel = self._hub.channels.get(mailbox)
+        if kind == "m":
+            if value is not None and (channel is not None or self._requests.awaits(mailbox)):
+                self._take_message(partition, mailbox, channel, _decode_message(value))
+        elif kind == "u":
+            user = self._users.get(rest)
+            if user is not None:
+                self._take_member(partition, user, mailbox, value, headers)
+        elif kind == "s" and channel is not None and value is not None:
+            self._take_state(partition, channel, _decode_state(value))
+
+    def take_user(self, partition: int, key: bytes, value: bytes | None, _headers: Headers) -> None:
+        """Take a record of the user log."""
+        name, kind, mailbox = split_key(key)
+        user = self._users.get(name)
+        if user is None or kind != "c" or value is None:
+            return
+        row = _decode_cursor(value)
+        before = user.cursors.get(mailbox)
+        if not self._is_new("user", partition, row.at) or not user.take_cursor(mailbox, row):
+            return
+        self._requests.take_cursor(name, mailbox, row)
+        if row.read != (before.read if before else 0):
+            self._show_cursor(user, mailbox)
+        if row.member and user.has_cursors and not (before and before.member):
+            self.watching.added(user, mailbox)
+
+    def take_reply(
+        self, _partition: int, key: bytes, value: bytes | None, _headers: Headers
+    ) -> None:
+        """Take a record of our partition of the replies; others may share it."""
+        if key == self._instance and value is not None:
+            self._requests.take_reply(decode_reply(value))
+
+    def opened(self, channel: Channel) -> None:
+        """A channel knows its head: take what has come meanwhile, and serve who waits."""
+        for row in channel.take_early():
+            self._take_row(channel, row)
+        self._hub.changed(channel)
+
+    def failed(self, key: bytes) -> None:
+        """A record couldn't be taken: treat it as missing."""
+        channel = self._hub.channels.get(split_key(key)[0])
+        if channel is not None:
+            self.loader.resync(channel)
+
+    def lost(self) -> list[User]:
+        """The log lost records: nothing known holds. Returns the users to load again."""
+        self._positions.clear()
+        for channel in list(self._hub.channels.values()):
+            channel.state_at = ORIGIN
+            self.loader.resync(channel)
+        for user in self._users:
+            user.forget_positions()
+        return list(self._users)
+
+    def _take_message(
+        self, partition: int, mailbox: str, channel: Channel | None, row: Message
+    ) -> None:
+        if not self._is_new("mailbox", partition, row.at):
+            return
+        self._requests.take_message(mailbox, row)
+        if channel is not None:
+            self._take_row(channel, row)
+
+    def _take_row(self, channel: Channel, row: Message) -> None:
+        outcome = channel.take_message(row)
+        if outcome is Outcome.HOLE:
+            log.warning(
+                "hole in a mailbox", mailbox=channel.mailbox, seq=row.seq, head=channel.head
+            )
+            self.loader.resync(channel)
+        elif outcome is Outcome.MESSAGE:
+            self._hub.changed(channel)
+            self._pass_own(channel, row)
+        elif outcome is Outcome.RECALL:
+            self._hub.changed(channel)
+
+    def _pass_own(self, channel: Channel, row: Message) -> None:
+        box = channel.boxes.get(row.sender)
+        if box is not None and row.seq > box.own:
+            box.own = row.seq
+            self._show_cursor(box.user, channel.mailbox)
+
+    def _take_member(
+        self, partition: int, user: User, mailbox: str, value: bytes | None, headers: Headers
+    ) -> None:
+        member = None if value is None else _decode_member(value)
+        at = header_position(headers) if member is None else member.at
+        if not self._is_new("mailbox", partition, at):
+            return
+        box = user.boxes.get(mailbox)
+        changed = box is None or box.take_member(member, at)
+        if member is None and changed:
+            self.watching.removed(user, mailbox)
+
+    def _take_state(self, partition: int, channel: Channel, row: State) -> None:
+        if self._is_new("mailbox", partition, row.at) and not channel.take_state(row):
+            self.loader.resync(channel)
+
+    def _show_cursor(self, user: User, mailbox: str) -> None:
+        box = user.boxes.get(mailbox)
+        if box is not None and box.known:
+            for session in user.sessions:
+                self._hub.emit_cursor(session.outlet, box)
+
+    def _is_new(self, log_name: str, partition: int, at: Position) -> bool:
+        source = (log_name, partition)
+        if at <= self._positions.get(source, ORIGIN):
+            return False
+        self._positions[source] = at
+        self._metrics.rows_taken.inc()
+        return True
+
+
+Take = Callable[[int, bytes, bytes | None, Headers], None]
+
+
+def split_key(key: bytes) -> tuple[str, str, str]:
+    """A row key taken apart: what it is under, its kind and the rest."""
+    under, _, rest = key.decode().partition("/")
+    kind, _, rest = rest.partition("/")
+    return under, kind, rest
+
+
+def header_position(headers: Headers) -> Position:
+    """The position of a removal, from its header."""
+    for name, value in headers:
+        if name == AT_HEADER:
+            offset, _, index = value.decode().partition(",")
+            return Position(int(offset), int(index))
+    return ORIGIN

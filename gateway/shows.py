@@ -1,0 +1,80 @@
+"""How answers are shown to clients: a reply or a row becomes the events of one request."""
+
+from __future__ import annotations
+
+import msgspec
+import orjson
+
+from gateway import answers, wire
+from gateway.requests import Answer
+from tables.rows import Cursor, Message
+
+
+def sent(frame: wire.Send, answer: Answer) -> list[bytes]:
+    """A `send`: its row, or the receipt of a duplicate."""
+    receipt = answer if isinstance(answer, Message) else answers.decode_receipt(_raw(answer))
+    event = wire.event(
+        "sent",
+        frame.ref,
+        mailbox=frame.mailbox,
+        id=receipt.id,
+        seq=receipt.seq,
+        ts=receipt.ts,
+        duplicate=isinstance(receipt, answers.Receipt) and receipt.duplicate,
+    )
+    return [event]
+
+
+def named(op: str, frame: wire.CommandFrame, answer: Answer) -> list[bytes]:
+    """`create`, `join` and `leave`: who and where."""
+    named = answers.decode_named(_raw(answer))
+    fields: dict[str, object] = {"mailbox": frame.mailbox}
+    if op != "created":
+        fields["members"] = named.members
+    if op != "left":
+        fields |= {"epoch": named.epoch, "head": named.head}
+    return [wire.event(op, frame.ref, **fields)]
+
+
+def passed(op: str, frame: wire.Frame, answer: Answer) -> list[bytes]:
+    """A result that clients get as it is."""
+    return [wire.event(op, frame.ref, **orjson.loads(_raw(answer)))]
+
+
+def history(frame: wire.History, answer: Answer) -> list[bytes]:
+    """A page, after what was recalled of the messages before it."""
+    page = answers.decode_history(_raw(answer))
+    event = wire.event(
+        "history",
+        frame.ref,
+        mailbox=frame.mailbox,
+        epoch=page.epoch,
+        head=page.head,
+        messages=[wire.message_fields(row) for row in page.messages],
+        more=page.more,
+    )
+    return [*(wire.recalled_event(frame.mailbox, seq, None) for seq in page.recalled), event]
+
+
+def recalled(frame: wire.Recall, by: str, _answer: Answer) -> list[bytes]:
+    """A `recall`, for the session that asked."""
+    return [wire.recalled_event(frame.mailbox, frame.seq, by, frame.ref)]
+
+
+def done(frame: wire.CommandFrame, answer: Answer) -> list[bytes]:
+    """The operations that manage a mailbox."""
+    fields = orjson.loads(_raw(answer)) | {"mailbox": frame.mailbox, "of": wire.op_of(frame)}
+    return [wire.event("done", frame.ref, **fields)]
+
+
+def read_of(answer: Answer) -> int:
+    """Where a `read` or `unread` has moved the cursor."""
+    if isinstance(answer, Cursor):
+        return answer.read
+    return answers.decode_moved(_raw(answer)).read
+
+
+def _raw(answer: Answer) -> msgspec.Raw:
+    if not isinstance(answer, msgspec.Raw):
+        raise TypeError(f"expected a reply, not {type(answer).__name__}")
+    return answer

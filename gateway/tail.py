@@ -1,0 +1,137 @@
+"""Reads the two logs and our replies as they grow, in no consumer group."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from gateway.metrics import Metrics
+from gateway.rows import Take
+from streams.settings import Settings
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 0.5
+"""Pause before a broken consumer is made anew."""
+
+START_SECONDS = 15.0
+"""Time limit for finding the ends of the logs."""
+
+MAX_RECORDS = 2_000
+"""Records handled before sockets get their turn."""
+
+
+class Tail:
+    """One consumer with partitions of its own choice, which is made anew whenever it fails.
+
+    Positions are kept here, so a new consumer goes on where the last one stood. If the log no
+    longer has that place, `lost` is called and reading starts again at the end.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: dict[TopicPartition, Take],
+        failed: Callable[[bytes], None],
+        lost: Callable[[], None],
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._failed = failed
+        self._lost = lost
+        self._metrics = metrics
+        self._positions: dict[TopicPartition, int] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+        self._goal: dict[TopicPartition, int] = {}
+        self.reached_end = asyncio.Event()
+
+    @property
+    def lag(self) -> int:
+        """Records that are in the logs and not read yet."""
+        consumer = self._consumer
+        if consumer is None:
+            return 0
+        ends = ((tp, consumer.highwater(tp)) for tp in self._positions)
+        return sum(max(0, end - self._positions[tp]) for tp, end in ends if end is not None)
+
+    async def run(self) -> None:
+        """Read for ever; an error pauses reading, and never ends it."""
+        while True:
+            try:
+                await self._read()
+            except OffsetOutOfRangeError as error:
+                self._start_over(error)
+            except (KafkaError, OSError, AssertionError, TimeoutError) as error:
+                log.warning("reading the logs failed", error=repr(error))
+            except Exception:
+                log.exception("reading the logs failed")
+            self._metrics.tail_errors.inc()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _read(self) -> None:
+        consumer = self._make_consumer()
+        try:
+            await consumer.start()
+            consumer.assign(list(self._sources))
+            await self._seek(consumer)
+            self._consumer = consumer
+            self._compare()
+            while True:
+                batches = await consumer.getmany(timeout_ms=1_000, max_records=MAX_RECORDS)
+                for partition, records in batches.items():
+                    self._take(partition, records)
+                self._compare()
+        finally:
+            self._consumer = None
+            with contextlib.suppress(KafkaError, OSError):
+                await consumer.stop()
+
+    def _make_consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap_servers,
+            client_id=f"{self._settings.app_id}-gateway",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=500,
+            max_partition_fetch_bytes=4 << 20,
+            retry_backoff_ms=50,
+            metadata_max_age_ms=60_000,
+        )
+
+    async def _seek(self, consumer: AIOKafkaConsumer) -> None:
+        unknown = [tp for tp in self._sources if tp not in self._positions]
+        if unknown:
+            async with asyncio.timeout(START_SECONDS):
+                ends = await consumer.end_offsets(unknown)
+            self._goal.update(ends)
+            self._positions.update(ends)
+        for tp, position in self._positions.items():
+            consumer.seek(tp, position)
+
+    def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
+        take = self._sources[partition]
+        for record in records:
+            try:
+                take(partition.partition, record.key or b"", record.value, record.headers)
+            except Exception:
+                log.exception("record not understood", topic=record.topic, offset=record.offset)
+                self._failed(record.key or b"")
+        self._positions[partition] = records[-1].offset + 1
+        self._metrics.rows.inc(len(records))
+
+    def _compare(self) -> None:
+        if self._goal and all(self._positions[tp] >= end for tp, end in self._goal.items()):
+            self._goal.clear()
+            self.reached_end.set()
+
+    def _start_over(self, error: OffsetOutOfRangeError) -> None:
+        log.error("the log no longer has what comes next; starting at its end", error=repr(error))
+        self._positions.clear()
+        self._lost()
