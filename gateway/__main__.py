@@ -1,0 +1,85 @@
+"""`python -m gateway`: serve until SIGTERM or SIGINT, then send the clients away and leave."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+
+import structlog
+import uvloop
+from aiohttp import web
+from pydantic import ValidationError
+
+from gateway.app import Gateway
+from gateway.auth import Tokens
+from gateway.errors import CannotStart
+from gateway.pages import web_app
+from gateway.settings import Settings
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    """Run one gateway; the exit code is 0 after a drain and 2 if it can't start."""
+    try:
+        settings = Settings()
+        tokens = Tokens(settings.secret())
+    except (CannotStart, ValidationError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    set_up_logs(json=settings.log_json)
+    return uvloop.run(serve(settings, tokens))
+
+
+async def serve(settings: Settings, tokens: Tokens) -> int:
+    """Listen, run, and drain when told to."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    gateway = Gateway(settings, tokens)
+    runner = web.AppRunner(web_app(gateway), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port, backlog=4_096)
+    try:
+        await site.start()
+    except OSError as error:
+        sys.stderr.write(f"can't listen on {settings.host}:{settings.port}: {error.strerror}\n")
+        await runner.cleanup()
+        return 2
+    gateway.start()
+    host, port = runner.addresses[0][:2]
+    log.info("listening", host=host, port=port, demo=settings.demo)
+    await stopping.wait()
+    gateway.draining = True
+    await site.stop()
+    await gateway.drain()
+    await gateway.stop()
+    await runner.cleanup()
+    log.info("stopped")
+    return 0
+
+
+def set_up_logs(*, json: bool) -> None:
+    """structlog for our own lines; of the libraries' only what needs attention."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    # aiokafka formats every record it sends for its debug log; this keeps it from trying.
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

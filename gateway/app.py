@@ -1,0 +1,199 @@
+"""Puts the parts of a gateway together, and takes them apart again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import uuid
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from gateway.auth import Identity, Tokens
+from gateway.boxes import Users
+from gateway.errors import CloseCode
+from gateway.hub import Hub
+from gateway.limits import Connections
+from gateway.loader import Loader
+from gateway.metrics import Metrics
+from gateway.operations import Operations
+from gateway.pulse import Pulse
+from gateway.requests import Requests
+from gateway.rows import Rows, Take
+from gateway.session import Session, Socket
+from gateway.settings import Settings
+from gateway.tail import Tail
+from gateway.watching import Watching
+from gateway.wire import SUBPROTOCOL
+from streams.topics import topics
+
+log = structlog.get_logger()
+
+CONNECT_SECONDS = 1.0
+"""Pause between attempts to reach Kafka at start."""
+
+
+class Gateway:
+    """One gateway process; to be made inside its event loop."""
+
+    def __init__(self, settings: Settings, tokens: Tokens) -> None:
+        self.settings = settings
+        self.tokens = tokens
+        self.metrics = Metrics()
+        self.connections = Connections(settings.connections, settings.connections_per_user)
+        self.draining = False
+        self._topics = topics(settings.pipeline)
+        self._instance = uuid.uuid4().hex
+        self._producer = _make_producer(settings)
+        self._users = Users()
+        self._hub = Hub(settings, self.metrics)
+        self._requests = Requests(self._producer, self._topics, self._instance, settings)
+        self._rows = Rows(self._hub, self._users, self._requests, self.metrics, self._instance)
+        self._loader = Loader(self._requests, self._hub, self._rows, self.metrics)
+        self._watching = Watching(self._loader, self._hub, settings, self.metrics)
+        self._rows.loader, self._rows.watching = self._loader, self._watching
+        self._tail = Tail(
+            settings.pipeline, self._sources(), self._rows.failed, self._lost, self.metrics
+        )
+        self._operations = Operations(
+            self._requests,
+            self._loader,
+            self._watching,
+            self._hub,
+            self._users,
+            tokens,
+            self.connections,
+            settings,
+        )
+        self._pulse = Pulse(self._requests, settings)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._measure()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether clients may come: both logs are read, and we aren't leaving."""
+        return self._tail.reached_end.is_set() and not self.draining
+
+    def start(self) -> None:
+        """Start to read the logs and to keep time; Kafka may come later."""
+        self._spawn(self._run())
+        self._spawn(self._pulse.run())
+
+    async def serve(self, request: web.Request, identity: Identity | None) -> web.StreamResponse:
+        """Serve one WebSocket to its end."""
+        socket = Socket(
+            protocols=(SUBPROTOCOL,),
+            autoping=False,
+            compress=False,
+            decode_text=False,
+            timeout=2.0,
+            max_msg_size=self.settings.frame_bytes,
+        )
+        await socket.prepare(request)
+        if request.transport is None or not self.connections.open():
+            await socket.close(code=CloseCode.CROWDED)
+            return socket
+        session = Session(
+            socket,
+            request.transport,
+            identity,
+            self._operations,
+            self._hub,
+            self.settings,
+            self.metrics,
+        )
+        self._pulse.add(session)
+        try:
+            await session.run()
+        finally:
+            self._pulse.remove(session)
+            self.connections.close()
+        return socket
+
+    async def drain(self) -> None:
+        """Send all clients away, spread over time, once what they asked for is answered."""
+        self.draining = True
+        sessions = list(self._pulse.sessions)
+        log.info("draining", sessions=len(sessions))
+        spread = int(self.settings.reconnect_seconds * 1_000)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_seconds):
+                await self._requests.settled(self.settings.drain_seconds / 2)
+                for session in sessions:
+                    session.drain(random.randint(0, spread))
+                await asyncio.sleep(0)
+                for session in sessions:
+                    session.close(CloseCode.DRAINING, "the gateway is leaving")
+                await asyncio.gather(*(session.closed() for session in sessions))
+
+    async def stop(self) -> None:
+        """Stop reading and writing Kafka."""
+        self._loader.stop()
+        self._watching.stop()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(self.settings.drain_seconds):
+                await self._producer.stop()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._producer.start()
+                break
+            except (KafkaError, OSError) as error:
+                log.warning("no Kafka yet", error=str(error))
+                await asyncio.sleep(CONNECT_SECONDS)
+        await self._tail.run()
+
+    def _sources(self) -> dict[TopicPartition, Take]:
+        partitions = range(self.settings.pipeline.partitions)
+        sources: dict[TopicPartition, Take] = {}
+        for number in partitions:
+            sources[TopicPartition(self._topics.mailbox_log, number)] = self._rows.take_mailbox
+            sources[TopicPartition(self._topics.user_log, number)] = self._rows.take_user
+        own = TopicPartition(self._topics.replies, self._requests.partition)
+        return sources | {own: self._rows.take_reply}
+
+    def _lost(self) -> None:
+        for user in self._rows.lost():
+            self._spawn(self._loader.reload(user))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a background task failed", error=repr(error))
+
+    def _measure(self) -> None:
+        watch = self.metrics.watch
+        watch("connections", "Open WebSockets.", lambda: self.connections.total)
+        watch("requests_pending", "Requests without an answer yet.", lambda: len(self._requests))
+        watch("channels", "Mailboxes with local listeners.", lambda: len(self._hub.channels))
+        watch("ring_bytes", "Bytes of events kept for readers.", lambda: self._hub.ring_bytes)
+        watch("tail_lag", "Records in the logs that aren't read yet.", lambda: self._tail.lag)
+        watch("ready", "Whether clients may come.", lambda: self.is_ready)
+
+
+def _make_producer(settings: Settings) -> AIOKafkaProducer:
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.pipeline.bootstrap_servers,
+        client_id=f"{settings.pipeline.app_id}-gateway",
+        acks="all",
+        linger_ms=1,
+        max_batch_size=128 * 1024,
+        max_request_size=4 << 20,
+        request_timeout_ms=int(settings.request_seconds * 1_000),
+        retry_backoff_ms=50,
+    )

@@ -1,0 +1,346 @@
+"""What each client operation does: most are a command to Kafka and an event for its answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import structlog
+
+from gateway import shows, wire
+from gateway.auth import Tokens
+from gateway.boxes import User, Users
+from gateway.errors import CloseCode, Disconnect
+from gateway.hub import Hub
+from gateway.limits import Connections
+from gateway.loader import Loader
+from gateway.outlet import cursor_event
+from gateway.requests import Answer, Requests
+from gateway.session import Session
+from gateway.settings import Settings
+from gateway.watching import Watching
+from streams import commands
+from streams.errors import Code, Refused
+from streams.ids import parse_mailbox
+
+log = structlog.get_logger()
+
+Handle = Callable[[Session, Any], Awaitable[None]]
+Show = Callable[[Answer], list[bytes]]
+"""The events that show an answer to the client."""
+
+
+class Operations:
+    """Handles the frames of all sessions."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        loader: Loader,
+        watching: Watching,
+        hub: Hub,
+        users: Users,
+        tokens: Tokens,
+        connections: Connections,
+        settings: Settings,
+    ) -> None:
+        self._requests = requests
+        self._loader = loader
+        self._watching = watching
+        self._hub = hub
+        self._users = users
+        self._tokens = tokens
+        self._connections = connections
+        self._settings = settings
+        self._handlers: dict[type[wire.Frame], Handle] = {
+            wire.Ping: self._ping,
+            wire.Sync: self._sync,
+            wire.Create: self._create,
+            wire.Join: self._join,
+            wire.Leave: self._leave,
+            wire.ListMembers: self._members,
+            wire.Send: self._send,
+            wire.Watch: self._watch,
+            wire.History: self._history,
+            wire.Ack: self._ack,
+            wire.Read: self._move,
+            wire.Unread: self._move,
+            wire.Recall: self._recall,
+            wire.Role: self._manage,
+            wire.Mute: self._manage,
+            wire.ChangePolicy: self._manage,
+            wire.Close: self._manage,
+            wire.Trim: self._manage,
+        }
+
+    async def hello(self, session: Session, frame: wire.Hello) -> None:
+        """Let a client in, or renew the time of one that is in; then resume its mailboxes."""
+        identity = self._tokens.verify(frame.token) if frame.token else session.identity
+        if identity is None:
+            raise Disconnect(CloseCode.BAD_TOKEN, "hello needs a token")
+        if not frame.names_only(identity.user):
+            raise Refused(Code.FORBIDDEN, "a frame may only name the token's user")
+        if not session.is_known:
+            self._enter(session, identity.user)
+        elif identity.user != session.user.name:
+            raise Refused(Code.FORBIDDEN, "a session stays its user's; connect anew for another")
+        session.renew(identity)
+        session.outlet.acks = session.outlet.acks or frame.ack
+        session.emit(self._welcome(session, frame))
+        await self._resume(session, frame)
+
+    async def handle(self, session: Session, frame: wire.AnyFrame) -> None:
+        """Handle a frame of a client that is in."""
+        if isinstance(frame, wire.MailboxFrame):
+            try:
+                parse_mailbox(frame.mailbox)
+            except ValueError as error:
+                raise Refused(Code.BAD_REQUEST, str(error)) from None
+        await self._handlers[type(frame)](session, frame)
+
+    def left(self, session: Session) -> None:
+        """A session has ended."""
+        if session.is_known:
+            self._connections.leave(session.user.name)
+            for channel in self._users.leave(session, session.user):
+                self._hub.release(channel)
+
+    def _enter(self, session: Session, name: str) -> None:
+        if not self._connections.enter(name):
+            message = f"at most {self._settings.connections_per_user} connections of one user"
+            session.refuse(Refused(Code.RATE_LIMITED, message, retry_after=30.0))
+            raise Disconnect(CloseCode.CROWDED, message)
+        user = self._users.enter(session, name)
+        session.belong(user)
+        self._loader.load_cursors(user)
+
+    def _welcome(self, session: Session, frame: wire.Hello) -> bytes:
+        settings = self._settings
+        limits = {
+            "body_bytes": settings.body_bytes,
+            "frame_bytes": settings.frame_bytes,
+            "frames_per_second": settings.frame_rate,
+            "frames_at_once": settings.frame_burst,
+            "watched": settings.watched,
+            "requests": settings.requests_per_session,
+            "resume_messages": settings.resume_messages,
+        }
+        return wire.event(
+            "welcome",
+            frame.ref,
+            user=session.user.name,
+            session=session.id,
+            limits=limits,
+            heartbeat_ms=int(settings.heartbeat_seconds * 1_000),
+        )
+
+    async def _resume(self, session: Session, frame: wire.Hello) -> None:
+        since = frame.since
+        if not since:
+            return
+        if len(since) > self._settings.watched:
+            raise Refused(
+                Code.BAD_REQUEST, f"at most {self._settings.watched} mailboxes in `since`"
+            )
+        user = session.user
+        for mailbox in since:
+            _check_reach(user, mailbox)
+        unsure = [
+            name for name, (_, seq) in since.items() if self._watching.needs_facts(user, name, seq)
+        ]
+        opening = await self._loader.ask(user, unsure) if unsure else None
+        session.spawn(self._watching.resume(session, frame, opening), frame.ref)
+
+    async def _ping(self, session: Session, frame: wire.Ping) -> None:
+        session.emit(wire.event("pong", frame.ref))
+
+    async def _sync(self, session: Session, frame: wire.Sync) -> None:
+        session.spawn(self._watching.sync(session, frame.ref), frame.ref)
+
+    async def _watch(self, session: Session, frame: wire.Watch) -> None:
+        if frame.mode == "off":
+            self._unwatch(session, frame)
+            return
+        _check_reach(session.user, frame.mailbox)
+        opening = await self._loader.open(session.user, [frame.mailbox])
+        session.spawn(self._watching.watch(session, frame, opening), frame.ref)
+
+    def _unwatch(self, session: Session, frame: wire.Watch) -> None:
+        session.unwatch(frame.mailbox)
+        channel = self._hub.channels.get(frame.mailbox)
+        epoch, head = (channel.epoch, channel.head) if channel else ("", 0)
+        session.emit(
+            wire.event(
+                "watching", frame.ref, mailbox=frame.mailbox, epoch=epoch, head=head, mode="off"
+            )
+        )
+
+    async def _ack(self, session: Session, frame: wire.Ack) -> None:
+        session.ack(frame.mailbox, frame.seq)
+
+    async def _send(self, session: Session, frame: wire.Send) -> None:
+        if len(frame.body) > self._settings.body_bytes:
+            message = f"a body is at most {self._settings.body_bytes} bytes"
+            raise Refused(Code.TOO_LARGE, message)
+        command = commands.Send(
+            mailbox=frame.mailbox,
+            by=session.user.name,
+            reply=self._requests.address(),
+            id=frame.id,
+            body=frame.body,
+        )
+        await self._ask(session, frame, command, partial(shows.sent, frame))
+
+    async def _create(self, session: Session, frame: wire.Create) -> None:
+        command = commands.Create(
+            mailbox=frame.mailbox,
+            by=session.user.name,
+            reply=self._requests.address(),
+            id=_id(frame),
+            policy=frame.policy,
+        )
+        await self._ask(session, frame, command, partial(shows.named, "created", frame))
+
+    async def _join(self, session: Session, frame: wire.Join) -> None:
+        command = commands.Join(
+            mailbox=frame.mailbox,
+            by=session.user.name,
+            reply=self._requests.address(),
+            id=_id(frame),
+            members=frame.members,
+        )
+        await self._ask(session, frame, command, partial(shows.named, "joined", frame))
+
+    async def _leave(self, session: Session, frame: wire.Leave) -> None:
+        command = commands.Leave(
+            mailbox=frame.mailbox,
+            by=session.user.name,
+            reply=self._requests.address(),
+            id=_id(frame),
+            members=frame.members,
+        )
+        await self._ask(session, frame, command, partial(shows.named, "left", frame))
+
+    async def _members(self, session: Session, frame: wire.ListMembers) -> None:
+        command = commands.Query(
+            mailbox=frame.mailbox,
+            by=session.user.name,
+            reply=self._requests.address(),
+            what="members",
+            after_member=frame.after,
+            limit=frame.limit,
+        )
+        await self._ask(session, frame, command, partial(shows.passed, "members", frame))
+
+    async def _history(self, session: Session, frame: wire.History) -> None:
+        command = commands.Query(
+            mailbox=frame.mailbox,
+            by=session.user.name,
+            reply=self._requests.address(),
+            what="history",
+            after=frame.after,
+            before=frame.before,
+            limit=frame.limit,
+        )
+        await self._ask(session, frame, command, partial(shows.history, frame))
+
+    async def _recall(self, session: Session, frame: wire.Recall) -> None:
+        name = session.user.name
+        command = commands.Recall(
+            mailbox=frame.mailbox,
+            by=name,
+            reply=self._requests.address(),
+            id=_id(frame),
+            seq=frame.seq,
+        )
+        await self._ask(session, frame, command, partial(shows.recalled, frame, name))
+
+    async def _manage(self, session: Session, frame: wire.CommandFrame) -> None:
+        """The operations that are a command of the same name and fields."""
+        fields = {
+            name: getattr(frame, name)
+            for name in frame.__struct_fields__
+            if name not in ("ref", "by", "sender", "user", "mailbox", "id")
+        }
+        kind = _managed[type(frame)]
+        command = kind(
+            mailbox=frame.mailbox,
+            by=session.user.name,
+            reply=self._requests.address(),
+            id=_id(frame),
+            **fields,
+        )
+        await self._ask(session, frame, command, partial(shows.done, frame))
+
+    async def _move(self, session: Session, frame: wire.Read | wire.Unread) -> None:
+        user = session.user
+        _check_reach(user, frame.mailbox)
+        box = user.boxes.get(frame.mailbox)
+        if box is not None and box.known and box.channel.is_live and user.has_cursors:
+            await self._move_known(session, frame)
+        else:
+            session.spawn(self._move_unknown(session, frame), frame.ref)
+
+    async def _move_unknown(self, session: Session, frame: wire.Read | wire.Unread) -> None:
+        opening = await self._loader.open(session.user, [frame.mailbox])
+        await self._loader.finish(opening)
+        await self._move_known(session, frame)
+
+    async def _move_known(self, session: Session, frame: wire.Read | wire.Unread) -> None:
+        user = session.user
+        box = self._watching.readable(user, frame.mailbox)
+        kind = commands.Read if isinstance(frame, wire.Read) else commands.Unread
+        command = kind(
+            user=user.name,
+            by=user.name,
+            reply=self._requests.address(),
+            mailbox=frame.mailbox,
+            seq=min(frame.seq, box.channel.head),
+        )
+
+        def show(answer: Answer) -> list[bytes]:
+            return [cursor_event(box, frame.ref, shows.read_of(answer))]
+
+        await self._ask(session, frame, command, show)
+
+    async def _ask(
+        self,
+        session: Session,
+        frame: wire.Frame,
+        command: commands.AnyMailboxCommand | commands.AnyUserCommand,
+        show: Show,
+    ) -> None:
+        """Produce a command now; its answer becomes an event whenever it comes."""
+        future = await self._requests.ask(command, session.quota)
+        future.add_done_callback(lambda done: _answer(session, frame.ref, show, done.result()))
+
+
+_managed: dict[type[wire.CommandFrame], Any] = {
+    wire.Role: commands.Role,
+    wire.Mute: commands.Mute,
+    wire.ChangePolicy: commands.ChangePolicy,
+    wire.Close: commands.Close,
+    wire.Trim: commands.Trim,
+}
+
+
+def _answer(session: Session, ref: wire.Ref, show: Show, answer: Answer) -> None:
+    if isinstance(answer, Refused):
+        session.refuse(answer, ref)
+    else:
+        session.emit(*show(answer))
+
+
+def _check_reach(user: User, mailbox: str) -> None:
+    """Refuse mailboxes that can't be the user's, whatever the facts are."""
+    kind, name = parsed = parse_mailbox(mailbox)
+    if (kind == "user" and name != user.name) or (
+        kind == "direct" and user.name not in parsed.pair
+    ):
+        raise Refused(Code.NOT_MEMBER, f"you are not in {mailbox}")
+
+
+def _id(frame: wire.CommandFrame) -> str:
+    return frame.id or str(uuid.uuid4())

@@ -1,0 +1,127 @@
+"""The HTTP side: the page, the socket's handshake, health, metrics and the demo's tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from gateway.app import Gateway
+from gateway.auth import Identity, bearer, origin_allowed
+from gateway.errors import CloseCode, Disconnect
+
+STATIC = Path(__file__).with_name("static")
+
+DEMO_USERS = ("alice", "bob", "carol", "dave", "erin")
+
+DEMO_SECONDS = 12 * 3_600
+"""How long a demo token is valid."""
+
+SECURITY = {
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+GATEWAY = web.AppKey("gateway", Gateway)
+
+routes = web.RouteTableDef()
+demo_routes = web.RouteTableDef()
+
+
+class DemoUser(msgspec.Struct):
+    """Who somebody wants to be in the demo."""
+
+    user: str
+
+
+def web_app(gateway: Gateway) -> web.Application:
+    """The aiohttp application around a gateway."""
+    app = web.Application(client_max_size=64 * 1024)
+    app[GATEWAY] = gateway
+    app.add_routes(routes)
+    if gateway.settings.demo:
+        app.add_routes(demo_routes)
+    if STATIC.is_dir():
+        app.router.add_static("/", STATIC)
+    app.on_response_prepare.append(_secure)
+    return app
+
+
+@routes.get("/")
+async def index(_request: web.Request) -> web.StreamResponse:
+    """The page."""
+    page = STATIC / "index.html"
+    if not page.is_file():
+        raise web.HTTPNotFound(text="this gateway has no page; the socket is at /ws\n")
+    return web.FileResponse(page, headers={"Cache-Control": "no-cache"})
+
+
+@routes.get("/healthz")
+async def healthz(_request: web.Request) -> web.Response:
+    """The process lives."""
+    return web.Response(text="ok\n")
+
+
+@routes.get("/readyz")
+async def readyz(request: web.Request) -> web.Response:
+    """Clients may come."""
+    if request.app[GATEWAY].is_ready:
+        return web.Response(text="ready\n")
+    return web.Response(text="not ready\n", status=503)
+
+
+@routes.get("/metrics")
+async def metrics(request: web.Request) -> web.Response:
+    """The Prometheus text format."""
+    return web.Response(
+        body=request.app[GATEWAY].metrics.exposition(),
+        headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+    )
+
+
+@routes.get("/ws")
+async def websocket(request: web.Request) -> web.StreamResponse:
+    """The socket: checks what can be checked before the upgrade."""
+    gateway = request.app[GATEWAY]
+    origin, host = request.headers.get("Origin"), request.headers.get("Host")
+    if not origin_allowed(origin, host, gateway.settings.origins):
+        raise web.HTTPForbidden(text="this origin may not connect\n")
+    if not gateway.is_ready or gateway.connections.is_full:
+        raise web.HTTPServiceUnavailable(text="come back later\n", headers={"Retry-After": "5"})
+    return await gateway.serve(request, _identity(request, gateway))
+
+
+@demo_routes.post("/demo/token")
+async def demo_token(request: web.Request) -> web.Response:
+    """A token for one of the demo's users."""
+    try:
+        user = msgspec.json.decode(await request.read(), type=DemoUser).user
+    except msgspec.DecodeError as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from None
+    if user not in DEMO_USERS:
+        raise web.HTTPNotFound(text=f"the demo's users are {', '.join(DEMO_USERS)}\n")
+    return web.json_response({"token": request.app[GATEWAY].tokens.issue(user, DEMO_SECONDS)})
+
+
+@demo_routes.get("/demo/users")
+async def demo_users(_request: web.Request) -> web.Response:
+    """The demo's users."""
+    return web.json_response({"users": DEMO_USERS})
+
+
+def _identity(request: web.Request, gateway: Gateway) -> Identity | None:
+    token = bearer(request.headers.get("Authorization"))
+    if token is None:
+        return None
+    try:
+        return gateway.tokens.verify(token)
+    except Disconnect as error:
+        reason = "expired" if error.code is CloseCode.EXPIRED else "bad"
+        raise web.HTTPUnauthorized(text=f"{reason} token\n") from None
+
+
+async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SECURITY)

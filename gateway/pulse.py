@@ -1,0 +1,51 @@
+"""What happens by the clock: pings, missing acknowledgements, requests without an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from gateway.requests import Requests
+from gateway.session import Session
+from gateway.settings import Settings
+
+TICK_SECONDS = 0.25
+"""How exactly times are kept: a tick costs next to nothing when nothing is due."""
+
+
+class Pulse:
+    """One timer for all sessions. Pings have one interval, so a queue keeps them in order."""
+
+    def __init__(self, requests: Requests, settings: Settings) -> None:
+        self._requests = requests
+        self._interval = settings.heartbeat_seconds
+        self._loop = asyncio.get_running_loop()
+        self._beats: deque[tuple[float, Session]] = deque()
+        self.sessions: set[Session] = set()
+
+    def add(self, session: Session) -> None:
+        """Start to keep time for a session."""
+        self.sessions.add(session)
+        self._beats.append((self._loop.time() + self._interval, session))
+
+    def remove(self, session: Session) -> None:
+        """The session has ended."""
+        self.sessions.discard(session)
+
+    async def run(self) -> None:
+        """Tick for ever."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = self._loop.time()
+            self._requests.expire()
+            self._beat(now)
+            for session in list(self.sessions):
+                if session.outlet.acks:
+                    session.check_acks(now)
+
+    def _beat(self, now: float) -> None:
+        while self._beats and self._beats[0][0] <= now:
+            _, session = self._beats.popleft()
+            if session in self.sessions:
+                session.beat(now)
+                self._beats.append((now + self._interval, session))

@@ -1,0 +1,320 @@
+"""One WebSocket connection: its state, its frames in, its events out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Coroutine
+from enum import Enum, auto
+from typing import Any, Protocol
+
+import structlog
+from aiohttp import WSMsgType, web
+
+from gateway import wire
+from gateway.auth import Identity
+from gateway.boxes import Box, User
+from gateway.errors import CloseCode, Disconnect
+from gateway.hub import Hub
+from gateway.limits import FrameRate, Quota
+from gateway.metrics import Metrics
+from gateway.outlet import Outlet, Transport
+from gateway.settings import Settings
+from gateway.watch import Mode, Watch
+from streams.errors import Code, Refused
+
+log = structlog.get_logger()
+
+PING = b"\x89\x00"
+"""A WebSocket ping frame without content."""
+
+CLOSE_SECONDS = 3.0
+"""How long a client may take to answer a close frame."""
+
+CONGESTED_SECONDS = 0.05
+"""How often a full socket is looked at before more of the client's frames are read."""
+
+_closing_types = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
+_close_codes = {1009: CloseCode.TOO_LARGE, 1002: CloseCode.PROTOCOL, 1007: CloseCode.PROTOCOL}
+
+
+class State(Enum):
+    """NEW until `hello`; OPEN; DRAINING while we leave; CLOSED for good."""
+
+    NEW = auto()
+    OPEN = auto()
+    DRAINING = auto()
+    CLOSED = auto()
+
+
+class Socket(web.WebSocketResponse):
+    """aiohttp's WebSocket, closed with this protocol's codes where the library finds the fault."""
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
+        return await super().close(code=_close_codes.get(code, code), message=message, drain=drain)
+
+
+class Handler(Protocol):
+    """What a session does with the frames of its client."""
+
+    async def hello(self, session: Session, frame: wire.Hello) -> None: ...
+    async def handle(self, session: Session, frame: wire.AnyFrame) -> None: ...
+    def left(self, session: Session) -> None: ...
+
+
+class Session:
+    """One client. Frames are handled in order; answers that take time come when they come."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        transport: Transport,
+        identity: Identity | None,
+        handler: Handler,
+        hub: Hub,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self._socket = socket
+        self._handler = handler
+        self._hub = hub
+        self._settings = settings
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._rate = FrameRate(settings.frame_rate, settings.frame_burst)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self.id = uuid.uuid4().hex
+        self.state = State.NEW
+        self.identity = identity
+        self.outlet = Outlet(transport, self.close)
+        self.quota = Quota(settings.requests_per_session)
+        self.watches: dict[str, Watch] = {}
+        self.synced = False
+        self.last_seen = self._loop.time()
+        self._user: User | None = None
+
+    @property
+    def user(self) -> User:
+        """The user, once `hello` has said who it is."""
+        if self._user is None:
+            raise Refused(Code.UNAUTHORIZED, "say hello with a token first")
+        return self._user
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `hello` has said who it is."""
+        return self._user is not None
+
+    def belong(self, user: User) -> None:
+        """The session is a user's from here on."""
+        self._user = user
+        self.state = State.OPEN
+
+    def renew(self, identity: Identity) -> None:
+        """Take a token's time limit."""
+        self.identity = identity
+        if self._expiry is not None:
+            self._expiry.cancel()
+        left = max(0.0, identity.expires - time.time())
+        self._expiry = self._loop.call_later(
+            left, self.close, CloseCode.EXPIRED, "the token has expired"
+        )
+
+    async def run(self) -> None:
+        """Serve the client until either side closes."""
+        try:
+            await self._read_hello()
+            while (data := await self._receive()) is not None:
+                await self._take(data)
+                await self._decongest()
+        except Disconnect as end:
+            self.close(end.code, end.reason)
+        finally:
+            await self._end()
+
+    def emit(self, *events: bytes) -> None:
+        """Write events in the next turn."""
+        self._hub.emit(self.outlet, *events)
+
+    def refuse(self, error: Refused, ref: wire.Ref = None, mailbox: str | None = None) -> None:
+        """Answer with an error."""
+        self._metrics.errors.labels(error.code).inc()
+        self.emit(wire.error_event(error, ref, mailbox))
+
+    def spawn(self, work: Coroutine[Any, Any, None], ref: wire.Ref) -> None:
+        """Go on with a request while the next frames are read."""
+        task = self._loop.create_task(self._guard(work, ref))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def may_watch(self) -> bool:
+        """Whether one more mailbox may be watched."""
+        return len(self.watches) < self._settings.watched
+
+    def attach(self, box: Box, mode: Mode, place: int, seq: int, acked: int | None = None) -> None:
+        """Watch a mailbox from a place on, instead of whatever was watched of it before."""
+        if self.outlet.closed:
+            return
+        mailbox = box.channel.mailbox
+        watch = self._hub.attach(self.outlet, box, mode, place, seq)
+        if acked is not None:
+            watch.acked = acked
+        before = self.watches.get(mailbox)
+        self.watches[mailbox] = watch
+        if before is not None:
+            self._hub.detach(before)
+
+    def unwatch(self, mailbox: str, *, flush: bool = False) -> None:
+        """Stop watching; with `flush`, what the session lacks still comes."""
+        watch = self.watches.pop(mailbox, None)
+        if watch is None:
+            return
+        if flush and watch.mode is Mode.LIVE:
+            self.emit(*self.outlet.rest(watch))
+        self._hub.detach(watch)
+
+    def beat(self, now: float) -> None:
+        """Ping, or give up a client that has been silent for too long."""
+        if self.outlet.closed or self.outlet.transport.is_closing():
+            return
+        if now - self.last_seen > self._settings.idle_seconds:
+            self.close(CloseCode.IDLE, "no frame and no pong")
+        else:
+            self.outlet.transport.write(PING)
+
+    def check_acks(self, now: float) -> None:
+        """Send again what is due to be acknowledged, once; then close."""
+        for watch in self.watches.values():
+            if watch.mode is not Mode.LIVE or watch.seq <= watch.acked:
+                continue
+            if not watch.ack_due:
+                watch.ack_due = now + self._settings.ack_seconds
+            elif now >= watch.ack_due and watch.resent:
+                self.close(CloseCode.SLOW, "messages were not acknowledged")
+                return
+            elif now >= watch.ack_due:
+                watch.ack_due = now + self._settings.ack_seconds
+                self._hub.rewind(watch)
+
+    def ack(self, mailbox: str, seq: int) -> None:
+        """Everything up to `seq` has arrived."""
+        watch = self.watches.get(mailbox)
+        if watch is not None:
+            watch.ack(seq, self._loop.time() + self._settings.ack_seconds)
+
+    def drain(self, after_ms: int) -> None:
+        """Tell the client to come back elsewhere."""
+        if self.state is not State.CLOSED:
+            self.state = State.DRAINING
+            self.emit(wire.event("reconnect", after_ms=after_ms))
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Close from our side; what waits is written first where the socket takes it."""
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        log.info("session closed", session=self.id, code=int(code), reason=reason)
+        self._metrics.closes.labels(str(int(code))).inc()
+        self._hub.write_now(self.outlet)
+        self._hub.remove(self.outlet)
+        self._closing = self._loop.create_task(self._close(code, reason))
+
+    async def closed(self) -> None:
+        """Wait for the end of a close."""
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def _close(self, code: CloseCode, reason: str) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(code=code, message=reason[:120].encode(), drain=False)
+        transport = self.outlet.transport
+        if isinstance(transport, asyncio.Transport) and not transport.is_closing():
+            transport.abort()
+
+    async def _end(self) -> None:
+        self.state = State.CLOSED
+        for task in list(self._tasks):
+            task.cancel()
+        for mailbox in list(self.watches):
+            self.unwatch(mailbox)
+        self._hub.remove(self.outlet)
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._handler.left(self)
+        await self.closed()
+
+    async def _read_hello(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.hello_seconds):
+                while not self.is_known:
+                    data = await self._receive()
+                    if data is None:
+                        return
+                    await self._take(data)
+        except TimeoutError:
+            raise Disconnect(CloseCode.IDLE, "no hello in time") from None
+
+    async def _receive(self) -> bytes | None:
+        """The next text frame; None at the end."""
+        while True:
+            message = await self._socket.receive()
+            self.last_seen = self._loop.time()
+            if message.type is WSMsgType.TEXT:
+                self._metrics.frames_in.inc()
+                return bytes(message.data)
+            if message.type is WSMsgType.BINARY:
+                raise Disconnect(CloseCode.PROTOCOL, "frames are text")
+            if message.type is WSMsgType.PING:
+                with contextlib.suppress(ConnectionError):
+                    await self._socket.pong(message.data)
+            elif message.type in _closing_types:
+                return None
+
+    async def _take(self, data: bytes) -> None:
+        wait = self._rate.take(self._loop.time())
+        if wait:
+            self._limit(data, wait)
+            return
+        frame = wire.decode(data)
+        if isinstance(frame, wire.BadFrame):
+            self.refuse(frame.error, frame.ref)
+            return
+        await self._guard(self._dispatch(frame), frame.ref)
+
+    async def _dispatch(self, frame: wire.AnyFrame) -> None:
+        if isinstance(frame, wire.Hello):
+            await self._handler.hello(self, frame)
+        elif not frame.names_only(self.user.name):
+            raise Refused(Code.FORBIDDEN, "a frame may only name the token's user")
+        else:
+            await self._handler.handle(self, frame)
+
+    async def _guard(self, work: Coroutine[Any, Any, None], ref: wire.Ref) -> None:
+        try:
+            await work
+        except Refused as error:
+            self.refuse(error, ref)
+        except (Disconnect, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("request failed", session=self.id)
+            self.refuse(Refused(Code.UNAVAILABLE, "the gateway failed; try again", 1.0), ref)
+
+    def _limit(self, data: bytes, wait: float) -> None:
+        if self._rate.abused:
+            raise Disconnect(CloseCode.PROTOCOL, "far too many frames")
+        message = f"at most {self._settings.frame_rate:g} frames a second"
+        self.refuse(Refused(Code.RATE_LIMITED, message, wait), wire.frame_ref(data))
+
+    async def _decongest(self) -> None:
+        """Whoever doesn't read our answers isn't asked for more."""
+        transport = self.outlet.transport
+        full = self._settings.write_bytes
+        # A timer, as in the hub: the transport's own signal is taken by aiohttp.
+        while transport.get_write_buffer_size() > full and not transport.is_closing():  # noqa: ASYNC110
+            await asyncio.sleep(CONGESTED_SECONDS)

@@ -1,0 +1,295 @@
+"""Who gets what from when on: sync, watch, resume, and being added or removed.
+
+Common to all: register interest, then ask, then attach in one step of the loop, so that what was
+delivered before, what is delivered now and what comes live fit together without a hole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+import structlog
+
+from gateway import wire
+from gateway.answers import History
+from gateway.boxes import Box, User
+from gateway.channel import Channel
+from gateway.errors import unavailable
+from gateway.hub import Hub
+from gateway.loader import Loader, Opening
+from gateway.metrics import Metrics
+from gateway.session import Session
+from gateway.settings import Settings
+from gateway.watch import Mode
+from streams.errors import Code, Refused
+
+log = structlog.get_logger()
+
+
+class Missed(NamedTuple):
+    """Events that a session lacks, and the place and seq of the ring after them."""
+
+    events: list[bytes]
+    place: int
+    seq: int
+
+
+class Watching:
+    """Starts and ends watches."""
+
+    def __init__(self, loader: Loader, hub: Hub, settings: Settings, metrics: Metrics) -> None:
+        self._loader = loader
+        self._hub = hub
+        self._settings = settings
+        self._metrics = metrics
+        self._admitting: set[asyncio.Task[None]] = set()
+
+    async def sync(self, session: Session, ref: wire.Ref) -> None:
+        """Answer with all mailboxes of the user, and watch them from the heads it names."""
+        user = session.user
+        await self._loader.load(user)
+        listed = [box for name in user.mailboxes if (box := user.boxes.get(name)) and _listed(box)]
+        listed.sort(key=_newest, reverse=True)
+        session.synced = True
+        entries = [self._entry(session, box) for box in listed]
+        session.emit(wire.event("sync", ref, mailboxes=entries))
+
+    async def watch(self, session: Session, frame: wire.Watch, opening: Opening) -> None:
+        """Watch one mailbox as asked."""
+        await self._loader.finish(opening)
+        box = self.readable(session.user, frame.mailbox)
+        mode = Mode(frame.mode)
+        self._start(session, box, mode)
+        channel = box.channel
+        session.emit(
+            wire.event(
+                "watching",
+                frame.ref,
+                mailbox=frame.mailbox,
+                epoch=channel.epoch,
+                head=channel.head,
+                mode=mode,
+            )
+        )
+
+    async def resume(self, session: Session, frame: wire.Hello, opening: Opening | None) -> None:
+        """Deliver what was missed in each mailbox of `since`, some at a time."""
+        at_once = asyncio.Semaphore(self._settings.resume_parallel)
+
+        async def one(mailbox: str, epoch: str, seq: int) -> None:
+            async with at_once:
+                try:
+                    await self._resume(session, mailbox, epoch, seq)
+                except Refused as error:
+                    session.refuse(error, frame.ref, mailbox=mailbox)
+
+        if opening is not None:
+            await self._loader.finish(opening)
+        await asyncio.gather(
+            *(one(mailbox, epoch, seq) for mailbox, (epoch, seq) in frame.since.items())
+        )
+
+    def needs_facts(self, user: User, mailbox: str, seq: int) -> bool:
+        """Whether a resume must ask first: the mailbox is unknown, or `seq` ahead of our log."""
+        box = user.boxes.get(mailbox)
+        return box is None or not box.known or not box.channel.is_live or seq > box.channel.head
+
+    def readable(self, user: User, mailbox: str) -> Box:
+        """The user's box, or a refusal that says why there is none."""
+        box = user.boxes.get(mailbox)
+        if box is None or not box.known or not box.channel.is_live:
+            raise unavailable("the mailbox is being read anew; try again")
+        if box.is_member:
+            return box
+        self._forget(user, mailbox)
+        if not box.exists:
+            raise Refused(Code.NOT_FOUND, f"there is no mailbox {mailbox}")
+        raise Refused(Code.NOT_MEMBER, f"you are not in {mailbox}")
+
+    def added(self, user: User, mailbox: str) -> None:
+        """The user is in a mailbox now: tell their sessions, and watch it for those that sync."""
+        if mailbox not in user.admitting:
+            user.admitting.add(mailbox)
+            task = asyncio.create_task(self._admit(user, mailbox))
+            self._admitting.add(task)
+            task.add_done_callback(self._admitting.discard)
+
+    def removed(self, user: User, mailbox: str) -> None:
+        """The user is out of a mailbox: what came before is still delivered, nothing after."""
+        box = user.boxes.get(mailbox)
+        epoch, head = (box.channel.epoch, box.channel.head) if box else ("", 0)
+        event = wire.event("left", mailbox=mailbox, members=[user.name], epoch=epoch, head=head)
+        for session in user.sessions:
+            session.unwatch(mailbox, flush=True)
+            session.emit(event)
+        self._forget(user, mailbox)
+
+    def stop(self) -> None:
+        """Give up what is still being asked."""
+        for task in list(self._admitting):
+            task.cancel()
+
+    async def _resume(self, session: Session, mailbox: str, epoch: str, seq: int) -> None:
+        box = self.readable(session.user, mailbox)
+        channel = box.channel
+        with self._hub.held(channel):
+            missed = await self._missed(box, epoch, seq)
+            recovered = missed is not None
+            missed = missed or Missed([], channel.ring.end, channel.head)
+            session.attach(
+                box, Mode.LIVE, missed.place, missed.seq, acked=seq if recovered else None
+            )
+        self._metrics.resumes.labels("yes" if recovered else "no").inc()
+        session.emit(
+            *missed.events,
+            wire.event(
+                "resumed",
+                mailbox=mailbox,
+                epoch=channel.epoch,
+                head=missed.seq,
+                recovered=recovered,
+            ),
+        )
+
+    async def _missed(self, box: Box, epoch: str, seq: int) -> Missed | None:
+        """What came after `seq`, all of it; None if that can't be had."""
+        channel = box.channel
+        if epoch != channel.epoch or seq > max(channel.head, channel.known_head):
+            return None
+        if seq > channel.head:
+            await self._catch_up(channel, seq)
+        ring = channel.ring
+        if channel.head - seq > self._settings.resume_messages:
+            return None
+        if ring.covers(seq):
+            return Missed(ring.rest(ring.place_after(seq)), ring.end, ring.head)
+        return await self._pull(box, seq, Missed([], ring.end, ring.head))
+
+    async def _catch_up(self, channel: Channel, seq: int) -> None:
+        """Wait for the log to bring what the facts have already told of."""
+        try:
+            await asyncio.wait_for(channel.reaches(seq), self._settings.request_seconds)
+        except TimeoutError:
+            raise unavailable("the gateway's log is behind; try again") from None
+
+    async def _pull(self, box: Box, seq: int, upto: Missed) -> Missed | None:
+        """The messages after `seq` up to where the ring takes over, from the agent's table."""
+        mailbox, after, size = box.channel.mailbox, seq, 0
+        while True:
+            try:
+                page = await self._loader.history(box.user, mailbox, after, upto.seq - after)
+            except Refused as error:
+                log.warning("history for a resume failed", mailbox=mailbox, error=error.message)
+                return None
+            if page.epoch != box.channel.epoch:
+                return None
+            upto.events.extend(self._page_events(page, upto.seq, with_recalled=after == seq))
+            size = sum(map(len, upto.events))
+            if size > self._settings.outbox_bytes // 2:
+                return None
+            after = page.messages[-1].seq if page.messages else upto.seq
+            if not page.more or after >= upto.seq:
+                return upto
+
+    def _page_events(self, page: History, upto: int, *, with_recalled: bool) -> list[bytes]:
+        mailbox = page.mailbox
+        recalled = page.recalled if with_recalled else []
+        events = [wire.recalled_event(mailbox, seq, None) for seq in recalled]
+        return events + [
+            wire.message_event(mailbox, row) for row in page.messages if row.seq <= upto
+        ]
+
+    async def _admit(self, user: User, mailbox: str) -> None:
+        channel = self._hub.channel(mailbox)
+        try:
+            with self._hub.held(channel):
+                user.box(channel)
+                await self._loader.finish(await self._loader.open(user, [mailbox]))
+                box = self.readable(user, mailbox)
+                missed = await self._since_joined(box)
+                self._welcome(user, box, missed)
+        except Refused as error:
+            log.info("not admitted", mailbox=mailbox, error=error.message)
+        finally:
+            user.admitting.discard(mailbox)
+
+    async def _since_joined(self, box: Box) -> Missed:
+        """The messages between joining and now: they may have come before we looked."""
+        channel = box.channel
+        now = Missed([], channel.ring.end, channel.head)
+        if self._default_mode(channel) is not Mode.LIVE or box.joined >= channel.head:
+            return now
+        if not any(session.synced for session in box.user.sessions):
+            return now
+        return await self._missed(box, channel.epoch, box.joined) or now
+
+    def _welcome(self, user: User, box: Box, missed: Missed) -> None:
+        channel = box.channel
+        first = box.joined if missed.events else missed.seq
+        event = wire.event(
+            "joined", mailbox=channel.mailbox, members=[user.name], epoch=channel.epoch, head=first
+        )
+        for session in list(user.sessions):
+            session.emit(event)
+            if not session.synced or channel.mailbox in session.watches or not session.may_watch():
+                continue
+            mode = self._default_mode(channel)
+            session.attach(box, mode, missed.place, missed.seq, acked=first)
+            if mode is Mode.LIVE:
+                session.emit(*missed.events)
+
+    def _entry(self, session: Session, box: Box) -> dict[str, object]:
+        channel = box.channel
+        watch = session.watches.get(channel.mailbox)
+        mode = watch.mode if watch else self._default_mode(channel)
+        if watch is None and not self._try_start(session, box, mode):
+            mode = Mode.OFF
+        last = channel.last
+        if last is not None and not channel.history and last.seq <= box.joined:
+            last = None
+        return {
+            "mailbox": channel.mailbox,
+            "epoch": channel.epoch,
+            "head": channel.head,
+            "read": box.read,
+            "unread": box.unread(),
+            "last": wire.message_fields(last) if last else None,
+            "members": channel.members,
+            "role": box.role,
+            "mode": mode,
+            "closed": channel.closed,
+        }
+
+    def _try_start(self, session: Session, box: Box, mode: Mode) -> bool:
+        if session.may_watch():
+            self._start(session, box, mode)
+            return True
+        return False
+
+    def _start(self, session: Session, box: Box, mode: Mode) -> None:
+        channel = box.channel
+        watch = session.watches.get(channel.mailbox)
+        if watch is not None and watch.mode is mode:
+            return
+        if watch is None and not session.may_watch():
+            message = f"a connection watches at most {self._settings.watched} mailboxes"
+            raise Refused(Code.FORBIDDEN, message)
+        session.attach(box, mode, channel.ring.end, channel.head)
+
+    def _default_mode(self, channel: Channel) -> Mode:
+        return Mode.NOTIFY if channel.members > self._settings.notify_above else Mode.LIVE
+
+    def _forget(self, user: User, mailbox: str) -> None:
+        channel = user.drop(mailbox)
+        if channel is not None:
+            self._hub.release(channel)
+
+
+def _listed(box: Box) -> bool:
+    return box.known and box.is_member and box.channel.is_live and bool(box.channel.epoch)
+
+
+def _newest(box: Box) -> tuple[int, str]:
+    last = box.channel.last
+    return (last.ts if last else 0, box.channel.mailbox)
