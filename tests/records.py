@@ -90,9 +90,10 @@ class Kafka:
             self._partitions[name] = len(described["partitions"])
         return self._partitions[name]
 
-    def partition_of(self, key: str) -> int:
+    def partition_of(self, key: str | bytes) -> int:
         """Where Kafka's default partitioner puts a command."""
-        return (murmur2(key.encode()) & 0x7FFFFFFF) % self.partitions("mailbox-commands")
+        key = key.encode() if isinstance(key, str) else key
+        return (murmur2(key) & 0x7FFFFFFF) % self.partitions("mailbox-commands")
 
     def name_in(self, partition: int, prefix: str = "") -> str:
         """A new name that belongs to a partition, with `prefix` before it in the key."""
@@ -254,6 +255,10 @@ class Asker:
             {"type": "query", "mailbox": group, "by": "system", "what": "facts"},
             {"type": "query", "user": user, "by": "system", "what": "cursors"},
         ]
+
+    def next_ref(self) -> int:
+        """A ref for a command that carries the address by other means."""
+        return next(self._refs)
 
     def post(self, commands: Sequence[Command]) -> list[int]:
         """Send with a reply address; returns the refs to look for."""
