@@ -42,7 +42,7 @@ export class Thread {
     this.#outbox = outbox;
     this.#confirm = confirm;
     byId("scroll").onscroll = () => this.#scrolled();
-    byId("pill").onclick = () => this.#toEnd({ behavior: "smooth" });
+    byId("pill").onclick = () => this.#toEnd();
     byId("composer").onsubmit = (event) => this.#submit(event);
     byId("text").onkeydown = (event) => this.#typed(event);
     byId("messages").onkeydown = step;
@@ -212,8 +212,8 @@ export class Thread {
     else if (anchor?.isConnected) scroll.scrollTop += anchor.getBoundingClientRect().top - offset;
   }
 
-  #toEnd({ behavior = "instant" } = {}) {
-    byId("scroll").scrollTo({ top: byId("scroll").scrollHeight, behavior });
+  #toEnd() {
+    byId("scroll").scrollTop = byId("scroll").scrollHeight;
   }
 
   #scrolled() {

@@ -1,0 +1,575 @@
+"""The web page, in a real browser against the real system."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from playwright.async_api import Browser, async_playwright, expect
+
+from tests.e2e.conftest import Party
+from tests.e2e.page_tab import CHROMIUM, QUIET, Tab, Wire
+from tests.processes import System
+from tests.records import new_id, unique
+from tests.waiting import soon
+
+Open = Callable[..., Awaitable[Tab]]
+
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET])
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def blank(browser: Browser, stack: System) -> AsyncIterator[Open]:
+    """blank(**context options): an empty tab; at the end no tab may have reported an error."""
+    tabs: list[Tab] = []
+
+    async def blank(**options: object) -> Tab:
+        tabs.append(await Tab.open(browser, stack.http, **options))
+        return tabs[-1]
+
+    yield blank
+    for tab in tabs:
+        await tab.context.close()
+    assert [problem for tab in tabs for problem in tab.problems] == []
+
+
+@pytest.fixture
+def tab(blank: Open, stack: System) -> Open:
+    """tab(user, mailbox="", **context options): a tab with the page, logged in and connected."""
+
+    async def tab(user: str, mailbox: str = "", **options: object) -> Tab:
+        return await (await blank(**options)).log_in(user, stack.token(user), mailbox)
+
+    return tab
+
+
+# Logging in
+
+
+async def test_a_demo_user_logs_in_and_stays_over_a_reload(blank: Open, stack: System):
+    tab = await blank()
+    await tab.page.goto(stack.http)
+    await tab.button("bob").click()
+    await tab.connected()
+    await tab.page.reload()
+    await tab.connected()
+    await expect(tab.page.locator("#me-name")).to_have_text("bob")
+
+
+async def test_two_tabs_are_two_users(blank: Open, stack: System):
+    alice, bob = await blank(), await blank()
+    for tab, name in ((alice, "alice"), (bob, "bob")):
+        await tab.page.goto(stack.http)
+        await tab.button(name).click()
+        await tab.connected()
+        await expect(tab.page.locator("#me-name")).to_have_text(name)
+
+
+async def test_without_the_demo_a_token_is_pasted(blank: Open, stack: System):
+    tab = await blank()
+    await tab.page.route("**/demo/users", lambda route: route.fulfill(status=404))
+    await tab.page.goto(stack.http)
+    field = tab.page.get_by_label("Access token")
+    await field.fill("nonsense")
+    await tab.button("Log in").click()
+    await expect(tab.page.get_by_role("alert")).to_contain_text("names no user")
+    user = unique("paster")
+    await field.fill(stack.token(user))
+    await tab.button("Log in").click()
+    await tab.connected()
+    await expect(tab.page.locator("#me-name")).to_have_text(user)
+    assert all("404" in problem for problem in tab.problems)
+    tab.problems.clear()
+
+
+@pytest.mark.parametrize(("code", "notice"), [(4501, "does not accept"), (4502, "has expired")])
+async def test_a_refused_token_leads_back_to_the_log_in(
+    blank: Open, stack: System, code: int, notice: str
+):
+    tab = await blank()
+    wire = await Wire().tap(tab)
+    await tab.page.goto(stack.http)
+    await tab.button("alice").click()
+    await tab.connected()
+    await wire.close(code)
+    await expect(tab.page.get_by_role("alert")).to_contain_text(notice)
+    await expect(tab.button("alice")).to_be_visible()
+    assert len(wire.sockets) == 1
+
+
+# Conversations
+
+
+async def test_two_users_chat(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    one, two = await tab(alice.user, group), await tab(bob.user, group)
+    await one.say("Hello Bob")
+    await two.reads("Hello Bob")
+    await two.say("Hello Alice")
+    for each in (one, two):
+        await each.reads("Hello Bob", "Hello Alice")
+    await expect(one.message("Hello Bob")).to_have_class(re.compile(r"\bown\b"))
+    await expect(one.message("Hello Bob")).to_have_attribute("data-state", "sent")
+    await expect(two.message("Hello Bob")).to_have_class(re.compile(r"\bother\b"))
+    await expect(two.message("Hello Bob").locator(".author")).to_have_text(alice.user)
+
+
+async def test_an_unread_badge_counts_and_clears(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    one = await tab(alice.user)
+    for number in range(3):
+        await bob.send(group, {"text": f"news {number}"})
+    badge = one.row(group).locator(".badge")
+    await expect(badge).to_have_text(re.compile("^3"))
+    await expect(one.row(group).locator(".row-last")).to_have_text(f"{bob.user}: news 2")
+    await expect(one.page).to_have_title("(3) Readcast")
+    await one.show(group)
+    await expect(badge).to_have_count(0)
+    await expect(one.page).to_have_title("Readcast")
+
+    async def is_read() -> bool:
+        return await alice.unread(group) == 0
+
+    await soon(is_read, "the cursor reaches the head")
+
+
+async def test_own_messages_are_not_unread(tab: Open, party: Party):
+    group, alice, _ = await party("alice", "bob")
+    one = await tab(alice.user)
+    await alice.send(group, {"text": "from my phone"})
+    await expect(one.row(group).locator(".row-last")).to_have_text("You: from my phone")
+    await expect(one.row(group).locator(".badge")).to_have_count(0)
+
+
+async def test_a_message_is_not_read_while_the_reader_is_scrolled_up(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob", **FAST)
+    for number in range(60):
+        await bob.send(group, {"text": f"line {number}"})
+    one = await tab(alice.user, group)
+    await expect(one.texts.last).to_have_text("line 59")
+    await expect(one.row(group).locator(".badge")).to_have_count(0)
+    scroll = one.page.locator("#scroll")
+    await scroll.evaluate("element => { element.scrollTop = 900; }")
+    await expect(one.button("Latest")).to_be_visible()
+    place = await scroll.evaluate("element => element.scrollTop")
+    await bob.send(group, {"text": "the latest"})
+    await expect(one.button("1 new message")).to_be_visible()
+    await expect(one.row(group).locator(".badge")).to_have_text(re.compile("^1"))
+    assert await scroll.evaluate("element => element.scrollTop") == place
+    await one.button("1 new message").click()
+    await expect(one.message("the latest")).to_be_in_viewport()
+    await expect(one.row(group).locator(".badge")).to_have_count(0)
+
+
+async def test_history_loads_while_scrolling_up_and_a_reload_keeps_the_order(
+    tab: Open, party: Party
+):
+    group, alice, bob = await party("alice", "bob", **FAST)
+    lines = [f"line {number}" for number in range(130)]
+    for line in lines:
+        await bob.send(group, {"text": line})
+    one = await tab(alice.user, group)
+    for _ in range(2):
+        await expect(one.texts.last).to_have_text(lines[-1])
+        await scroll_to_the_beginning(one)
+        await one.reads(*lines)
+        await one.page.reload()
+    await expect(one.page.locator("#thread-title")).to_have_text(group.removeprefix("group:"))
+
+
+async def scroll_to_the_beginning(tab: Tab) -> None:
+    begins = tab.page.get_by_text("The beginning of this conversation")
+
+    async def begun() -> bool:
+        await tab.page.locator("#scroll").evaluate("element => { element.scrollTop = 0; }")
+        return await begins.is_visible()
+
+    await soon(begun, "the beginning is loaded")
+
+
+async def test_a_recall_is_seen_by_the_other(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    one, two = await tab(alice.user, group), await tab(bob.user, group)
+    await two.say("Oops")
+    await two.say("Fine")
+    await one.reads("Oops", "Fine")
+    await two.message("Oops").hover()
+    await two.message("Oops").get_by_role("button", name="Recall message").click()
+    await two.button("Recall").click()
+    for each in (one, two):
+        await each.reads("Message recalled", "Fine")
+    await one.page.reload()
+    await one.reads("Message recalled", "Fine")
+
+
+async def test_a_message_recalled_meanwhile_is_recalled_on_return(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    one = await tab(alice.user, group)
+    await bob.send(group, {"text": "Oops"})
+    await one.reads("Oops")
+    await one.context.set_offline(True)
+    await expect(one.status).to_contain_text("Offline")
+    await bob.request("recall", mailbox=group, seq=1)
+    await one.context.set_offline(False)
+    await one.reads("Message recalled")
+
+
+async def test_markup_stays_text_and_addresses_become_links(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    one = await tab(alice.user, group)
+    evil = '<img src=x onerror="document.title=1"><b>bold</b> javascript:alert(1)'
+    await bob.send(group, {"text": evil})
+    await bob.send(group, {"text": "See https://example.org/a?b=1&c=2."})
+    await one.reads(evil, "See https://example.org/a?b=1&c=2.")
+    assert await one.page.locator(".text img, .text b").count() == 0
+    links = one.page.locator(".text a")
+    await expect(links).to_have_count(1)
+    await expect(links).to_have_attribute("href", "https://example.org/a?b=1&c=2")
+    await expect(links).to_have_attribute("rel", "noopener noreferrer")
+
+
+@pytest.mark.parametrize("body", [None, 7, "plain", {"text": 5}, [1]])
+async def test_a_body_of_any_shape_is_shown(tab: Open, party: Party, body: object):
+    group, alice, bob = await party("alice", "bob")
+    one = await tab(alice.user, group)
+    await bob.send(group, body)
+    await bob.send(group, {"text": "after"})
+    await expect(one.texts.last).to_have_text("after")
+    await expect(one.texts).to_have_count(2)
+
+
+# Starting, joining and leaving
+
+
+async def test_a_direct_chat_begins_with_its_first_message(tab: Open):
+    alice, bob = unique("alice"), unique("bob")
+    one, two = await tab(alice), await tab(bob)
+    await one.button("New conversation").click()
+    await one.page.get_by_role("textbox", name="User name").fill(bob)
+    await one.page.keyboard.press("Enter")
+    await one.say("Are you there?")
+    await one.reads("Are you there?")
+    await two.page.locator("#list a").click()
+    await two.reads("Are you there?")
+    await two.say("Yes")
+    await one.reads("Are you there?", "Yes")
+    await one.page.reload()
+    await one.reads("Are you there?", "Yes")
+
+
+async def test_a_group_is_made_extended_and_left(tab: Open):
+    alice, bob, carol = unique("alice"), unique("bob"), unique("carol")
+    name = unique("crew")
+    one, two, three = await tab(alice), await tab(bob), await tab(carol)
+    await one.button("New conversation").click()
+    await one.page.get_by_text("New group").click()
+    await one.page.get_by_label("Group name").fill(name)
+    await one.page.get_by_role("textbox", name="Members").fill(bob)
+    await one.button("Create").click()
+    await expect(one.page.locator("#thread-subtitle")).to_have_text("2 members")
+    await one.say("Welcome")
+    await two.show(f"group:{name}")
+    await two.reads("Welcome")
+    await one.button("Members").click()
+    await one.page.get_by_placeholder("User name").fill(carol)
+    await one.button("Add").click()
+    await expect(one.page.locator("#people-list li")).to_have_count(3)
+    await expect(three.row(f"group:{name}")).to_be_visible()
+    await two.button("Members").click()
+    await two.button("Leave group").click()
+    await two.button("Leave").click()
+    await expect(two.row(f"group:{name}")).to_have_count(0)
+    await expect(two.page.get_by_text("Pick a conversation.")).to_be_visible()
+
+
+async def test_an_open_group_is_joined_by_its_name(tab: Open, party: Party):
+    group, alice = await party("alice", join="open")
+    await alice.send(group, {"text": "Anybody?"})
+    one = await tab(unique("newcomer"))
+    await one.button("New conversation").click()
+    await one.page.get_by_text("Join group").click()
+    await one.page.get_by_label("Group name").fill(unique("nowhere"))
+    await one.button("Join").click()
+    await expect(one.page.locator("#new-error")).not_to_be_empty()
+    await one.page.get_by_label("Group name").fill(group.removeprefix("group:"))
+    await one.button("Join").click()
+    await one.say("Me")
+    await expect(one.texts.last).to_have_text("Me")
+
+
+# Sending without a network
+
+
+async def test_messages_of_an_absence_arrive_once_and_in_order(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    one, two = await tab(alice.user, group), await tab(bob.user, group)
+    await one.say("before")
+    await two.reads("before")
+    await two.context.set_offline(True)
+    await expect(two.status).to_contain_text("Offline")
+    for text in ("one", "two", "three"):
+        await one.say(text)
+    await one.reads("before", "one", "two", "three")
+    for text in ("four", "five"):
+        await two.say(text)
+    await expect(two.message("five")).to_have_attribute("data-state", "pending")
+    await two.reads("before", "four", "five")
+    await two.context.set_offline(False)
+    for each in (one, two):
+        await each.reads("before", "one", "two", "three", "four", "five")
+    await expect(two.message("five")).to_have_attribute("data-state", "sent")
+
+
+async def test_what_was_typed_offline_survives_a_reload(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    one = await tab(alice.user, group)
+    wire = await Wire().tap(one)
+    wire.lose_answers = wire.lose_events = True
+    await one.page.reload()
+    await one.connected()
+    await one.say("precious")
+    await bob.message(group, 1)
+    await expect(one.message("precious")).to_have_attribute("data-state", "pending")
+    wire.lose_answers = wire.lose_events = False
+    await one.page.reload()
+    await one.reads("precious")
+    await expect(one.message("precious")).to_have_attribute("data-state", "sent")
+    assert (await alice.request("history", mailbox=group, after=0))["head"] == 1
+
+
+async def test_a_message_whose_receipt_was_lost_is_sent_again_but_stands_once(
+    tab: Open, blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    one = await blank()
+    wire = await Wire().tap(one)
+    await one.log_in(alice.user, stack.token(alice.user), group)
+    wire.lose_answers = wire.lose_events = True
+    await one.say("once")
+    await bob.message(group, 1)
+    wire.lose_answers = wire.lose_events = False
+    await wire.close(1012)
+    await expect(one.message("once")).to_have_attribute("data-state", "sent")
+    await one.say("then this")
+    await one.reads("once", "then this")
+    assert (await alice.request("history", mailbox=group, after=0))["head"] == 2
+    assert len({frame["id"] for frame in wire.of("send")}) == 2
+
+
+async def test_a_refused_message_is_marked_and_can_be_retried_under_its_id(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    one = await blank()
+    wire = await Wire().tap(one)
+    await one.log_in(bob.user, stack.token(bob.user), group)
+    await alice.request("policy", mailbox=group, policy={"post": "admins"})
+    await one.say("May I?")
+    await expect(one.message("May I?")).to_have_attribute("data-state", "failed")
+    await alice.request("policy", mailbox=group, policy={"post": "members"})
+    await one.button("Retry").click()
+    await expect(one.message("May I?")).to_have_attribute("data-state", "sent")
+    first, second = wire.of("send")
+    assert first["id"] == second["id"]
+
+
+# The connection
+
+
+async def test_a_lost_connection_comes_back_by_itself(blank: Open, party: Party, stack: System):
+    group, alice, bob = await party("alice", "bob")
+    one = await blank()
+    wire = await Wire().tap(one)
+    await one.log_in(alice.user, stack.token(alice.user), group)
+    await bob.send(group, {"text": "first"})
+    await one.reads("first")
+    for number in range(3):
+        await wire.close(1012)
+        await bob.send(group, {"text": f"lost {number}"})
+        await expect(one.texts).to_have_count(2 + number)
+    await one.reads("first", "lost 0", "lost 1", "lost 2")
+    epoch, seq = wire.of("hello")[-1]["since"][group]
+    assert epoch
+    assert seq == 3
+
+
+async def test_the_wait_for_the_next_attempt_is_shown_and_can_be_cut_short(
+    blank: Open, stack: System
+):
+    one = await blank()
+    wire = await Wire().tap(one)
+    await one.page.add_init_script("Math.random = () => 0.999;")
+    user = unique("alice")
+    await one.log_in(user, stack.token(user))
+    for _ in range(4):
+        await wire.close(4001)
+        await expect(one.page.locator("#banner")).to_contain_text("Reconnecting in")
+        await one.button("Try now").click()
+        await one.connected()
+    await wire.close(4001)
+    await expect(one.page.locator("#banner")).to_contain_text(re.compile("in 1[456] s"))
+
+
+async def test_a_leaving_gateway_is_left_when_it_says(blank: Open, stack: System):
+    one = await blank()
+    wire = await Wire().tap(one)
+    user = unique("alice")
+    await one.log_in(user, stack.token(user))
+    wire.forge({"op": "reconnect", "after_ms": 300})
+
+    async def came_back() -> bool:
+        return len(wire.of("hello")) == 2
+
+    await soon(came_back, "a second hello")
+    await one.connected()
+
+
+async def test_a_gap_is_filled_before_anything_later_is_shown(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    one = await blank()
+    wire = await Wire().tap(one)
+    await one.log_in(alice.user, stack.token(alice.user), group)
+    await bob.send(group, {"text": "one"})
+    await one.reads("one")
+    wire.lose_events = True
+    for text in ("two", "three", "four"):
+        await bob.send(group, {"text": text})
+    await alice.message(group, 4)
+    wire.lose_events = False
+    wire.forge(
+        {"op": "gap", "mailbox": group, "from": 2, "to": 3},
+        {"op": "message", "mailbox": group, "seq": 4, "id": new_id(), "from": bob.user, "ts": 1,
+         "body": {"text": "four"}},
+    )  # fmt: skip
+    await one.reads("one", "two", "three", "four")
+    assert [frame["after"] for frame in wire.of("history") if "after" in frame] == [1]
+
+
+async def test_a_conversation_that_cannot_be_resumed_is_loaded_anew(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    one = await blank()
+    wire = await Wire().tap(one)
+    await one.log_in(alice.user, stack.token(alice.user), group)
+    await bob.send(group, {"text": "one"})
+    await one.reads("one")
+    wire.lose_events = True
+    await bob.send(group, {"text": "two"})
+    receipt = await alice.message(group, 2)
+    wire.lose_events = False
+    epoch = (await alice.sync())[group]["epoch"]
+    wire.forge({"op": "resumed", "mailbox": group, "epoch": epoch, "head": 2, "recovered": False})
+    await one.reads("one", "two")
+    assert receipt["seq"] == 2
+    assert [frame["before"] for frame in wire.of("history")] == [1, 3]
+
+
+# Screens and keys
+
+
+async def test_a_narrow_screen_shows_the_list_or_the_conversation(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    await bob.send(group, {"text": "A long word: " + "x" * 300})
+    one = await tab(alice.user, **PHONE)
+    assert await one.width() == 360
+    await expect(one.composer).to_be_hidden()
+    await one.row(group).tap()
+    await expect(one.row(group)).to_be_hidden()
+    await one.say("And " + "y" * 200)
+    await expect(one.texts).to_have_count(2)
+    assert await one.width() == 360
+    await one.button("Back to conversations").tap()
+    await expect(one.row(group)).to_be_visible()
+    await expect(one.composer).to_be_hidden()
+
+
+async def test_everything_works_by_keyboard(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    await bob.send(group, {"text": "Hi"})
+    one = await tab(alice.user)
+    press = one.page.keyboard.press
+    for _ in range(3):
+        await press("Tab")
+    await expect(one.row(group)).to_be_focused()
+    await press("Enter")
+    await expect(one.composer).to_be_focused()
+    await one.page.keyboard.type("First line")
+    await press("Shift+Enter")
+    await one.page.keyboard.type("second line")
+    await press("Enter")
+    await one.reads("Hi", "First line\nsecond line")
+    await expect(one.message("First line")).to_have_attribute("data-state", "sent")
+    await press("Shift+Tab")
+    await expect(one.message("First line").locator(".recall")).to_be_focused()
+    await press("Enter")
+    await press("Tab")
+    await expect(one.button("Recall")).to_be_focused()
+    await press("Enter")
+    await one.reads("Hi", "Message recalled")
+    await press("Escape")
+    await expect(one.row(group)).to_be_focused()
+    await expect(one.composer).to_be_hidden()
+
+
+async def test_new_messages_and_the_connection_are_announced(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    one = await blank()
+    wire = await Wire().tap(one)
+    await one.log_in(alice.user, stack.token(alice.user), group)
+    await bob.send(group, {"text": "Listen"})
+    live = one.page.locator("[aria-live=polite]")
+    await expect(live).to_have_text(f"{bob.user}: Listen")
+    await wire.close(1012)
+    await expect(live).to_have_text(re.compile("Connect"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_text_has_enough_contrast(tab: Open, party: Party, scheme: str):
+    group, alice, bob = await party("alice", "bob")
+    await bob.send(group, {"text": "See https://example.org"})
+    await alice.send(group, {"text": "Seen https://example.org"})
+    one = await tab(alice.user, group, color_scheme=scheme, reduced_motion="reduce")
+    await expect(one.texts).to_have_count(2)
+    pale = await one.page.evaluate(CONTRASTS)
+    assert {what: ratio for what, ratio in pale.items() if ratio < 4.5} == {}
+
+
+CONTRASTS = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const pixel = (...layers) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const layer of layers) { canvas.fillStyle = layer; canvas.fillRect(0, 0, 1, 1); }
+    return canvas.getImageData(0, 0, 1, 1).data;
+  };
+  const luminance = (rgb) => [0.2126, 0.7152, 0.0722].reduce((sum, share, i) => {
+    const c = rgb[i] / 255;
+    return sum + share * (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+  }, 0);
+  const backgrounds = (element) => element
+    ? [...backgrounds(element.parentElement), getComputedStyle(element).backgroundColor] : [];
+  const ratios = {};
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walk.nextNode());) {
+    const element = node.parentElement;
+    if (!node.data.trim() || !element.checkVisibility()) continue;
+    const behind = backgrounds(element);
+    const [low, high] = [pixel(...behind), pixel(...behind, getComputedStyle(element).color)]
+      .map(luminance).sort((a, b) => a - b);
+    ratios[`${element.className || element.tagName}: ${node.data.trim().slice(0, 30)}`] =
+      Math.round((high + 0.05) / (low + 0.05) * 100) / 100;
+  }
+  return ratios;
+}"""
