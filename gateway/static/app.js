@@ -81,7 +81,8 @@ function run({ user, token }) {
     if (event.op === "error" && !request) toast(event.message);
   });
   client.on("state", ({ name, code, reason }) => {
-    if (name === "closed") logOut(client, NOTICES[code] ?? `The server closed the connection: ${reason || code}.`);
+    if (name !== "closed") return;
+    logOut(client, NOTICES[code] ?? `The server closed the connection: ${reason || code}.`);
   });
   byId("app").hidden = false;
   client.open();

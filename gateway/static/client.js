@@ -32,9 +32,16 @@ const PATIENCE_MS = 10_000;
  * @typedef {object} Options
  * @property {string} url the gateway's WebSocket, ws:// or wss://
  * @property {string} token a JWT whose `sub` is the user
- * @property {() => Object<string, [string, number]>} [since] epoch and last seq of each mailbox to resume
- * @property {{base: number, cap: number}} [backoff] ms; an attempt waits between 0 and base * 2^n, at most cap
+ * @property {() => Object<string, [string, number]>} [since] epoch and last seq of each mailbox
+ * @property {{base: number, cap: number}} [backoff] ms; attempt n waits up to base * 2^n or cap
  * @property {number} [timeout] ms until an unanswered request fails as `unavailable`
+ */
+
+/**
+ * A request that waits for its answer.
+ * @typedef {object} Request
+ * @property {WireEvent} frame
+ * @property {(answer?: WireEvent, error?: RequestError) => void} settle
  */
 
 /** A request that was refused, or that got no answer. */
@@ -66,7 +73,7 @@ export class Client {
   #state = { name: "idle" };
   /** @type {WebSocket | null} */
   #socket = null;
-  /** @type {Map<number, {frame: WireEvent, settle: (event?: WireEvent, error?: RequestError) => void}>} */
+  /** @type {Map<number, Request>} */
   #requests = new Map();
   #nextRef = 1;
   #attempt = 0;

@@ -4,7 +4,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * @param {string} tag with classes, as in `p.text.own`
- * @param {Object<string, any>} [props] `on…` are listeners, true is an empty attribute, null is left out
+ * @param {Object<string, any>} [props] attributes, listeners (`on…`); null and false are left out
  * @param {...(Node | string | null | undefined | false)} children
  * @returns {HTMLElement}
  */

@@ -72,9 +72,10 @@ export function tone(name) {
 
 /** @param {string} name @param {'person' | 'group'} [kind] */
 export function avatar(name, kind = "person") {
+  const colour = tone(kind === "group" ? `group:${name}` : name);
   const words = name.split(/[^\p{L}\p{N}]+/u).filter(Boolean);
   const initials = words.length > 1 ? words[0][0] + words[1][0] : name.slice(0, 2);
-  return h(`span.avatar.${kind}.${tone(name)}`, { "aria-hidden": "true" }, initials.toUpperCase());
+  return h(`span.avatar.${kind}.${colour}`, { "aria-hidden": "true" }, initials.toUpperCase());
 }
 
 /** @param {number} count @param {string} noun */

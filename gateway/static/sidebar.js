@@ -66,12 +66,14 @@ export class Sidebar {
   #connection(state) {
     clearInterval(this.#ticking);
     byId("app").dataset.connection = state.name;
-    const calm = state.name === "connected" || (state.name === "connecting" && byId("banner").hidden);
-    if (calm !== byId("banner").hidden) announce(calm ? "Connected" : "Connection lost");
+    const before = byId("banner").hidden;
+    const calm = state.name === "connected" || (state.name === "connecting" && before);
+    if (calm !== before) announce(calm ? "Connected" : "Connection lost");
     const paint = () => {
       const words = describe(state);
+      const hint = state.name === "offline" ? ". What you write is sent when you are back." : "";
       byId("connection").textContent = words;
-      byId("banner-text").textContent = words;
+      byId("banner-text").textContent = words + hint;
       byId("banner").hidden = calm;
       byId("banner-retry").hidden = state.name !== "waiting";
     };
@@ -94,7 +96,7 @@ function badge(unread) {
 function describe({ name, retryAt }) {
   if (name === "connected") return "Connected";
   if (name === "connecting") return "Connecting…";
-  if (name === "offline") return "Offline. What you write is sent when you are back.";
+  if (name === "offline") return "Offline";
   const seconds = Math.ceil((retryAt - Date.now()) / 1000);
   return seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting…";
 }

@@ -1,7 +1,8 @@
 /** The open conversation: its messages, where it is scrolled to, and the composer. */
 
+import { bubble, separator } from "./bubbles.js";
 import { announce, byId, h, icon, reconcile } from "./dom.js";
-import { avatar, day, kind, linked, plural, text, time, title, tone } from "./format.js";
+import { avatar, day, kind, plural, text, title } from "./format.js";
 
 /** Messages of one author within this time stand together. */
 const GROUP_MS = 5 * 60_000;
@@ -34,7 +35,7 @@ export class Thread {
    * @param {import('./store.js').Store} parts.store
    * @param {import('./chat.js').Chat} parts.chat
    * @param {import('./outbox.js').Outbox} parts.outbox
-   * @param {(question: {title: string, text: string, yes: string}) => Promise<boolean>} parts.confirm
+   * @param {typeof import('./dialogs.js').confirm} parts.confirm
    */
   constructor({ store, chat, outbox, confirm }) {
     this.#store = store;
@@ -67,8 +68,10 @@ export class Thread {
     this.#toEnd();
   }
 
+  /** Where there is a keyboard on the screen, it stays down until it is asked for. */
   focus() {
-    byId("text").focus();
+    const typing = matchMedia("(hover: hover)").matches;
+    byId(typing ? "text" : "scroll").focus();
   }
 
   render() {
@@ -110,14 +113,18 @@ export class Thread {
 
   #items(conversation) {
     const items = [];
-    const newest = conversation.messages.findLast((message) => this.#mayRecall(conversation, message));
+    const recallable = (message) => this.#mayRecall(conversation, message);
+    const { messages, more } = conversation;
+    const newest = messages.findLast(recallable);
+    let undivided = !more || messages[0]?.seq <= this.#divider;
     let before;
-    for (const message of conversation.messages) {
+    for (const message of messages) {
       if (!before || day(before.ts) !== day(message.ts)) {
         items.push(separator(`day-${message.seq}`, day(message.ts)));
         before = undefined;
       }
-      if ((before?.seq ?? 0) <= this.#divider && message.seq > this.#divider) {
+      if (undivided && message.seq > this.#divider) {
+        undivided = false;
         items.push(separator("unread", "New messages", "unread"));
         before = undefined;
       }
@@ -283,39 +290,4 @@ function step(event) {
   const buttons = [...byId("messages").querySelectorAll(".recall")];
   buttons[buttons.indexOf(event.target) + direction]?.focus();
   event.preventDefault();
-}
-
-function separator(key, words, style = "day") {
-  return { key, signature: words, build: () => h(`li.separator.${style}`, {}, h("span", {}, words)) };
-}
-
-const MARKS = {
-  pending: ["clock", "Waiting to be sent"],
-  sent: ["check", "Sent"],
-  failed: ["alert", "Not sent"],
-};
-
-function bubble({ id, from, ts, body, own, follows, recalled, mark, action, below }) {
-  const content = recalled ? ["Message recalled"] : linked(text(body));
-  const author = own ? h("span.hidden", {}, "You") : h(`span.author.${tone(from)}`, {}, from);
-  const style = `.${own ? "own" : "other"}${follows ? ".follows" : ""}${recalled ? ".recalled" : ""}`;
-  return h(
-    `li.message${style}`,
-    { "data-id": id, "data-state": mark || null, tabindex: action ? -1 : null },
-    !own && avatar(from),
-    h(
-      "div.bubble",
-      {},
-      author,
-      h("p.text", {}, ...content),
-      h("span.meta", {}, h("time", { datetime: new Date(ts).toISOString() }, time(ts)), mark && sign(mark)),
-      action,
-    ),
-    below,
-  );
-}
-
-function sign(mark) {
-  const [name, words] = MARKS[mark];
-  return h(`span.mark.${mark}`, { title: words, role: "img", "aria-label": words }, icon(name));
 }

@@ -141,6 +141,22 @@ async def test_an_unread_badge_counts_and_clears(tab: Open, party: Party):
     await soon(is_read, "the cursor reaches the head")
 
 
+async def test_a_line_marks_where_the_unread_begin(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    await bob.send(group, {"text": "known"})
+    await alice.request("read", mailbox=group, seq=1)
+    one = await tab(alice.user)
+    for text in ("fresh", "fresher"):
+        await bob.send(group, {"text": text})
+    await expect(one.row(group).locator(".badge")).to_have_text(re.compile("^2"))
+    await one.show(group)
+    await expect(one.texts).to_have_count(3)
+    lines = one.page.locator("#messages > li")
+    await expect(lines.nth(1)).to_contain_text("known")
+    await expect(lines.nth(2)).to_have_text("New messages")
+    await expect(lines.nth(3)).to_contain_text("fresh")
+
+
 async def test_own_messages_are_not_unread(tab: Open, party: Party):
     group, alice, _ = await party("alice", "bob")
     one = await tab(alice.user)
@@ -453,6 +469,57 @@ async def test_a_gap_is_filled_before_anything_later_is_shown(
     )  # fmt: skip
     await one.reads("one", "two", "three", "four")
     assert [frame["after"] for frame in wire.of("history") if "after" in frame] == [1]
+
+
+async def test_no_order_of_arrival_shows_a_hole_or_a_message_twice(blank: Open, stack: System):
+    one = await blank()
+    await one.page.goto(stack.http)
+    await expect(one.button("alice")).to_be_visible()
+    assert await one.page.evaluate(ARRIVALS) == []
+
+
+ARRIVALS = """async () => {
+  const { Store } = await import("/store.js");
+  const failures = [];
+  for (let round = 0; round < 300; round++) {
+    const random = (n) => Math.floor(Math.random() * n);
+    const [known, live] = [random(6), 1 + random(12)];
+    const message = (seq) => ({ seq, id: `id-${seq}`, from: "bob", ts: seq, body: seq });
+    const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+    const answer = (messages, more) =>
+      ({ op: "history", mailbox: "group:g", epoch: "e", head: known + live, messages, more });
+    const store = new Store("alice");
+    const entry = { mailbox: "group:g", epoch: "e", head: known, read: 0, unread: known };
+    store.apply({ op: "sync", mailboxes: [entry] });
+    store.beginLoading("group:g");
+    const arrivals = range(known + 1, known + live)
+      .flatMap((seq) => Array(random(3)).fill({ op: "message", mailbox: "group:g", ...message(seq) }))
+      .sort(() => random(2) - 0.5);
+    arrivals.push({ op: "gap", mailbox: "group:g", from: known + 1, to: known + live });
+    const page = [answer(range(1, known).map(message), false), { before: known + 1 }];
+    arrivals.splice(random(arrivals.length), 0, page);
+    const group = store.get("group:g");
+    const check = () => {
+      const seqs = group.messages.map(({ seq }) => seq);
+      if (seqs.some((seq, i) => seq !== i + 1)) failures.push(seqs);
+    };
+    for (const arrival of arrivals) {
+      Array.isArray(arrival) ? store.apply(...arrival) : store.apply(arrival);
+      check();
+      if (!group.torn || random(2)) continue;
+      const pulled = range(group.high + 1, Math.min(group.high + 3, known + live)).map(message);
+      store.apply(answer(pulled, group.high + 3 < known + live), { after: group.high });
+      check();
+    }
+    while (group.torn) {
+      const pulled = range(group.high + 1, Math.min(group.high + 3, known + live)).map(message);
+      store.apply(answer(pulled, group.high + 3 < known + live), { after: group.high });
+      check();
+    }
+    if (group.messages.length !== known + live) failures.push([known, live, group.high]);
+  }
+  return failures;
+}"""
 
 
 async def test_a_conversation_that_cannot_be_resumed_is_loaded_anew(
