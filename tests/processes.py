@@ -48,7 +48,7 @@ class Process:
         self.name = name
         self.log = log
         self._command = [str(part) for part in command]
-        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
+        self.env = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -59,7 +59,7 @@ class Process:
             self._child = subprocess.Popen(
                 self._command,
                 cwd=ROOT,
-                env=self._env,
+                env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -167,13 +167,24 @@ class Broker(Process):
 
 
 class Worker(Process):
-    """A Faust worker with a data folder of its own; its name is its Kafka client id."""
+    """A Faust worker with a data folder of its own."""
 
     def __init__(self, name: str, folder: Path, env: Mapping[str, str]) -> None:
         self.data = folder / name
+        self.starts = 0
         faust = [sys.executable, "-m", "faust", "-A", "streams"]
         command = [*faust, "--datadir", self.data, "worker", "--loglevel", "info"]
-        super().__init__(name, command, folder / f"{name}.log", {**env, "BROKER_CLIENT_ID": name})
+        super().__init__(name, command, folder / f"{name}.log", env)
+
+    @property
+    def client_id(self) -> str:
+        """Its Kafka client id, another one after each start."""
+        return f"{self.name}.{self.starts}"
+
+    def start(self) -> Self:
+        self.starts += 1
+        self.env["BROKER_CLIENT_ID"] = self.client_id
+        return super().start()
 
     def wipe(self) -> None:
         """Lose the data folder, as a new machine would."""

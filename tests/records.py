@@ -187,7 +187,6 @@ class Assigned:
     """What a member of the group was assigned."""
 
     def __init__(self, member: Any, kafka: Kafka) -> None:
-        self.member_id: str = member["member_id"]
         self._partitions: dict[str, frozenset[int]] = {
             part["topic"]: frozenset(part["partitions"])
             for part in (member["member_assignment"] or {}).get("assigned_partitions", [])
@@ -197,6 +196,11 @@ class Assigned:
     def of(self, name: str) -> frozenset[int]:
         """Its partitions of a topic."""
         return self._partitions.get(self._kafka.topic(name), frozenset())
+
+    @property
+    def commands(self) -> frozenset[int]:
+        """Its partitions of either command topic."""
+        return frozenset().union(*(self.of(name) for name in COMMANDS))
 
 
 class Refused(Exception):
