@@ -25,8 +25,9 @@ from gateway.operations import Operations
 from gateway.pulse import Pulse
 from gateway.requests import Requests
 from gateway.rows import Rows, Take
-from gateway.session import Session, Socket
+from gateway.session import Session
 from gateway.settings import Settings
+from gateway.socket import Socket
 from gateway.tail import Tail
 from gateway.watching import Watching
 from gateway.wire import SUBPROTOCOL
@@ -86,14 +87,7 @@ class Gateway:
 
     async def serve(self, request: web.Request, identity: Identity | None) -> web.StreamResponse:
         """Serve one WebSocket to its end."""
-        socket = Socket(
-            protocols=(SUBPROTOCOL,),
-            autoping=False,
-            compress=False,
-            decode_text=False,
-            timeout=2.0,
-            max_msg_size=self.settings.frame_bytes,
-        )
+        socket = Socket(request, self.settings.frame_bytes, SUBPROTOCOL)
         await socket.prepare(request)
         if request.transport is None or not self.connections.open():
             await socket.close(code=CloseCode.CROWDED)
@@ -134,7 +128,6 @@ class Gateway:
     async def stop(self) -> None:
         """Stop reading and writing Kafka."""
         self._loader.stop()
-        self._watching.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -159,6 +152,7 @@ class Gateway:
         for number in partitions:
             sources[TopicPartition(self._topics.mailbox_log, number)] = self._rows.take_mailbox
             sources[TopicPartition(self._topics.user_log, number)] = self._rows.take_user
+        # Replies last: who gets an answer then sees its rows, too.
         own = TopicPartition(self._topics.replies, self._requests.partition)
         return sources | {own: self._rows.take_reply}
 

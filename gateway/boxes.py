@@ -23,7 +23,7 @@ def unread_count(head: int, *passed: int) -> int:
 class Box:
     """One mailbox of one local user, shared by the user's sessions."""
 
-    __slots__ = ("channel", "known", "member", "member_at", "own", "user")
+    __slots__ = ("announced", "channel", "known", "member", "member_at", "own", "user")
 
     def __init__(self, user: User, channel: Channel) -> None:
         self.user = user
@@ -32,6 +32,7 @@ class Box:
         self.member_at: Position = ORIGIN
         self.own = 0
         self.known = False
+        self.announced = False
 
     @property
     def joined(self) -> int:
@@ -96,7 +97,7 @@ class User:
         self.sessions: set[Session] = set()
         self.boxes: dict[str, Box] = {}
         self.cursors: dict[str, Cursor] = {}
-        self.admitting: set[str] = set()
+        self.admitting: dict[str, asyncio.Task[None]] = {}
         self.cursors_loading: asyncio.Task[None] | None = None
         self.loading: asyncio.Task[None] | None = None
 
@@ -168,7 +169,7 @@ class Users:
         if user.sessions:
             return []
         self._users.pop(user.name, None)
-        for task in (user.loading, user.cursors_loading):
+        for task in (user.loading, user.cursors_loading, *user.admitting.values()):
             if task is not None:
                 task.cancel()
         channels = (user.drop(mailbox) for mailbox in list(user.boxes))

@@ -72,9 +72,10 @@ class Loader:
         return await self.ask(user, unknown)
 
     async def ask(self, user: User, mailboxes: Iterable[str]) -> Opening:
-        """Ask for the facts of mailboxes with a box, known or not."""
+        """Ask for the facts of mailboxes, known or not."""
         by_partition: defaultdict[int, list[str]] = defaultdict(list)
         for mailbox in mailboxes:
+            user.box(self._hub.channel(mailbox))
             by_partition[self._requests.partition_of(mailbox)].append(mailbox)
         asked = [
             await self._ask_facts(user, names[start : start + MAX_MAILBOXES])
@@ -134,10 +135,7 @@ class Loader:
         """The log lost rows: ask again for everything that is known about a user."""
         user.cursors_loading = None
         await self.cursors(user)
-        mailboxes = {*user.boxes, *user.mailboxes}
-        for mailbox in mailboxes:
-            user.box(self._hub.channel(mailbox))
-        await self.finish(await self.ask(user, mailboxes))
+        await self.finish(await self.ask(user, {*user.boxes, *user.mailboxes}))
 
     def stop(self) -> None:
         """Give up what is still being asked."""

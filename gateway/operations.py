@@ -184,6 +184,7 @@ class Operations:
         if len(frame.body) > self._settings.body_bytes:
             message = f"a body is at most {self._settings.body_bytes} bytes"
             raise Refused(Code.TOO_LARGE, message)
+        wire.check_body(bytes(frame.body))
         command = commands.Send(
             mailbox=frame.mailbox,
             by=session.user.name,
@@ -201,7 +202,9 @@ class Operations:
             id=_id(frame),
             policy=frame.policy,
         )
-        await self._ask(session, frame, command, partial(shows.named, "created", frame))
+        await self._ask(
+            session, frame, command, partial(self._show_named, session, "created", frame)
+        )
 
     async def _join(self, session: Session, frame: wire.Join) -> None:
         command = commands.Join(
@@ -211,7 +214,9 @@ class Operations:
             id=_id(frame),
             members=frame.members,
         )
-        await self._ask(session, frame, command, partial(shows.named, "joined", frame))
+        await self._ask(
+            session, frame, command, partial(self._show_named, session, "joined", frame)
+        )
 
     async def _leave(self, session: Session, frame: wire.Leave) -> None:
         command = commands.Leave(
@@ -304,6 +309,15 @@ class Operations:
             return [cursor_event(box, frame.ref, shows.read_of(answer))]
 
         await self._ask(session, frame, command, show)
+
+    def _show_named(
+        self, session: Session, op: str, frame: wire.Create | wire.Join, answer: Answer
+    ) -> list[bytes]:
+        """Show who is in; the user at once, not only when the log says so: a sync may follow."""
+        members = shows.members_of(answer)
+        if session.user.name in members or isinstance(frame, wire.Create):
+            self._watching.added(session.user, frame.mailbox)
+        return shows.named(op, frame, answer)
 
     async def _ask(
         self,

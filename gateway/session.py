@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType
 
 from gateway import wire
 from gateway.auth import Identity
@@ -22,6 +22,7 @@ from gateway.limits import FrameRate, Quota
 from gateway.metrics import Metrics
 from gateway.outlet import Outlet, Transport
 from gateway.settings import Settings
+from gateway.socket import CLOSE_SECONDS, Socket
 from gateway.watch import Mode, Watch
 from streams.errors import Code, Refused
 
@@ -30,14 +31,10 @@ log = structlog.get_logger()
 PING = b"\x89\x00"
 """A WebSocket ping frame without content."""
 
-CLOSE_SECONDS = 3.0
-"""How long a client may take to answer a close frame."""
-
 CONGESTED_SECONDS = 0.05
 """How often a full socket is looked at before more of the client's frames are read."""
 
 _closing_types = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
-_close_codes = {1009: CloseCode.TOO_LARGE, 1002: CloseCode.PROTOCOL, 1007: CloseCode.PROTOCOL}
 
 
 class State(Enum):
@@ -47,13 +44,6 @@ class State(Enum):
     OPEN = auto()
     DRAINING = auto()
     CLOSED = auto()
-
-
-class Socket(web.WebSocketResponse):
-    """aiohttp's WebSocket, closed with this protocol's codes where the library finds the fault."""
-
-    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
-        return await super().close(code=_close_codes.get(code, code), message=message, drain=drain)
 
 
 class Handler(Protocol):

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="Time limit of a request: a worker's restart fits in it."
     )
     requests_per_session: int = Field(
-        default=64, ge=1, description="Requests of a session without an answer yet."
+        default=256, ge=1, description="Requests of a session without an answer yet."
     )
     requests: int = Field(
         default=20_000, ge=1, description="Requests of the process without an answer yet."

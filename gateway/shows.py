@@ -36,6 +36,11 @@ def named(op: str, frame: wire.CommandFrame, answer: Answer) -> list[bytes]:
     return [wire.event(op, frame.ref, **fields)]
 
 
+def members_of(answer: Answer) -> list[str]:
+    """The members that an answer to `create` or `join` names."""
+    return answers.decode_named(_raw(answer)).members
+
+
 def passed(op: str, frame: wire.Frame, answer: Answer) -> list[bytes]:
     """A result that clients get as it is."""
     return [wire.event(op, frame.ref, **orjson.loads(_raw(answer)))]

@@ -30,7 +30,8 @@ class Tail:
     """One consumer with partitions of its own choice, which is made anew whenever it fails.
 
     Positions are kept here, so a new consumer goes on where the last one stood. If the log no
-    longer has that place, `lost` is called and reading starts again at the end.
+    longer has that place, `lost` is called and reading starts again at the end. Of what comes
+    together, sources are taken in the order in which they are given.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Tail:
     ) -> None:
         self._settings = settings
         self._sources = sources
+        self._order = {partition: number for number, partition in enumerate(sources)}
         self._failed = failed
         self._lost = lost
         self._metrics = metrics
@@ -84,8 +86,8 @@ class Tail:
             self._compare()
             while True:
                 batches = await consumer.getmany(timeout_ms=1_000, max_records=MAX_RECORDS)
-                for partition, records in batches.items():
-                    self._take(partition, records)
+                for partition in sorted(batches, key=self._order.__getitem__):
+                    self._take(partition, batches[partition])
                 self._compare()
         finally:
             self._consumer = None

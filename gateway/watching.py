@@ -43,14 +43,14 @@ class Watching:
         self._hub = hub
         self._settings = settings
         self._metrics = metrics
-        self._admitting: set[asyncio.Task[None]] = set()
 
     async def sync(self, session: Session, ref: wire.Ref) -> None:
         """Answer with all mailboxes of the user, and watch them from the heads it names."""
         user = session.user
         await self._loader.load(user)
-        listed = [box for name in user.mailboxes if (box := user.boxes.get(name)) and _listed(box)]
-        listed.sort(key=_newest, reverse=True)
+        if user.admitting:
+            await asyncio.wait(user.admitting.values())
+        listed = sorted(filter(_listed, user.boxes.values()), key=_newest, reverse=True)
         session.synced = True
         entries = [self._entry(session, box) for box in listed]
         session.emit(wire.event("sync", ref, mailboxes=entries))
@@ -109,11 +109,12 @@ class Watching:
 
     def added(self, user: User, mailbox: str) -> None:
         """The user is in a mailbox now: tell their sessions, and watch it for those that sync."""
-        if mailbox not in user.admitting:
-            user.admitting.add(mailbox)
-            task = asyncio.create_task(self._admit(user, mailbox))
-            self._admitting.add(task)
-            task.add_done_callback(self._admitting.discard)
+        box = user.boxes.get(mailbox)
+        if not user.sessions or mailbox in user.admitting or (box and box.announced):
+            return
+        task = asyncio.create_task(self._admit(user, mailbox))
+        user.admitting[mailbox] = task
+        task.add_done_callback(lambda _: user.admitting.pop(mailbox, None))
 
     def removed(self, user: User, mailbox: str) -> None:
         """The user is out of a mailbox: what came before is still delivered, nothing after."""
@@ -124,11 +125,6 @@ class Watching:
             session.unwatch(mailbox, flush=True)
             session.emit(event)
         self._forget(user, mailbox)
-
-    def stop(self) -> None:
-        """Give up what is still being asked."""
-        for task in list(self._admitting):
-            task.cancel()
 
     async def _resume(self, session: Session, mailbox: str, epoch: str, seq: int) -> None:
         box = self.readable(session.user, mailbox)
@@ -211,8 +207,8 @@ class Watching:
                 self._welcome(user, box, missed)
         except Refused as error:
             log.info("not admitted", mailbox=mailbox, error=error.message)
-        finally:
-            user.admitting.discard(mailbox)
+        if not user.sessions:
+            self._forget(user, mailbox)
 
     async def _since_joined(self, box: Box) -> Missed:
         """The messages between joining and now: they may have come before we looked."""
@@ -226,6 +222,7 @@ class Watching:
 
     def _welcome(self, user: User, box: Box, missed: Missed) -> None:
         channel = box.channel
+        box.announced = True
         first = box.joined if missed.events else missed.seq
         event = wire.event(
             "joined", mailbox=channel.mailbox, members=[user.name], epoch=channel.epoch, head=first
@@ -241,6 +238,7 @@ class Watching:
 
     def _entry(self, session: Session, box: Box) -> dict[str, object]:
         channel = box.channel
+        box.announced = True
         watch = session.watches.get(channel.mailbox)
         mode = watch.mode if watch else self._default_mode(channel)
         if watch is None and not self._try_start(session, box, mode):

@@ -216,7 +216,7 @@ def decode(data: bytes) -> AnyFrame | BadFrame:
         return _decoder.decode(data)
     except msgspec.ValidationError as error:
         return BadFrame(frame_ref(data), Refused(Code.BAD_REQUEST, str(error)))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Disconnect(CloseCode.PROTOCOL, f"a frame is one JSON object: {error}"[:120]) from None
 
 
@@ -226,9 +226,17 @@ def frame_ref(data: bytes) -> Ref:
         ref = _decode_envelope(data).ref
     except msgspec.ValidationError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Disconnect(CloseCode.PROTOCOL, f"a frame is one JSON object: {error}"[:120]) from None
     return ref if isinstance(ref, str | int | float) and len(str(ref)) <= 128 else None
+
+
+def check_body(body: bytes) -> None:
+    """Refuse a body that some client couldn't read: nested too deep, or half a surrogate."""
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refused(Code.BAD_REQUEST, f"body: {error}") from None
 
 
 def op_of(frame: Frame) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 
 import msgspec
 
@@ -114,3 +116,10 @@ def user_in(made: Channel, name: str = "bob", joined: int = 0) -> User:
 
 
 DIRECT = direct_mailbox("alice", "bob")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, at most some seconds."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -9,7 +9,7 @@ from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.watch import Mode
 from tables.rows import Position
-from tests.gateway.fakes import EPOCH, Client, message, user_in
+from tests.gateway.fakes import EPOCH, Client, message, until, user_in
 
 
 def make_hub(**settings) -> Hub:
@@ -98,7 +98,7 @@ async def test_a_full_socket_is_left_alone_and_served_when_it_has_room():
         await turn()
     assert (slow.seqs, quick.seqs) == ([], [1, 2, 3])
     slow.transport.buffered = 0
-    await asyncio.wait_for(until(lambda: slow.seqs == [1, 2, 3]), 2)
+    await until(lambda: slow.seqs == [1, 2, 3])
     assert len(slow.transport.written) == 1
 
 
@@ -112,7 +112,7 @@ async def test_a_reader_that_falls_out_of_the_ring_is_told_what_it_missed():
     group.send(9)
     await turn()
     slow.transport.buffered = 0
-    await asyncio.wait_for(until(lambda: slow.seqs == [1, 8, 9, 10]), 2)
+    await until(lambda: slow.seqs == [1, 8, 9, 10])
     gaps = [event for event in slow.transport.events if event["op"] == "gap"]
     assert gaps == [{"op": "gap", "mailbox": "group:42", "from": 2, "to": 7}]
 
@@ -123,7 +123,7 @@ async def test_who_reads_nothing_for_long_is_closed():
     group.watch(slow)
     slow.transport.buffered = 1 << 30
     group.send()
-    await asyncio.wait_for(until(lambda: slow.closed == [CloseCode.SLOW]), 2)
+    await until(lambda: slow.closed == [CloseCode.SLOW])
 
 
 async def test_who_reads_slowly_is_not_closed():
@@ -152,12 +152,12 @@ async def test_heads_are_told_once_per_interval():
     group, client = Group(hub), Client()
     group.watch(client, Mode.NOTIFY)
     group.send()
-    await asyncio.wait_for(until(lambda: len(client.transport.events) == 1), 2)
+    await until(lambda: len(client.transport.events) == 1)
     for _ in range(5):
         group.send()
         await turn()
     assert len(client.transport.events) == 1
-    await asyncio.wait_for(until(lambda: len(client.transport.events) == 2), 2)
+    await until(lambda: len(client.transport.events) == 2)
     assert client.transport.events[-1] == {
         "op": "head", "mailbox": "group:42", "head": 6, "unread": 6
     }  # fmt: skip
@@ -219,12 +219,7 @@ async def test_a_long_turn_leaves_time_for_others(monkeypatch):
     group.send()
     await turn()
     assert any(client.seqs == [] for client in clients)
-    await asyncio.wait_for(until(lambda: all(client.seqs == [1] for client in clients)), 2)
-
-
-async def until(condition) -> None:
-    while not condition():
-        await asyncio.sleep(0.005)
+    await until(lambda: all(client.seqs == [1] for client in clients))
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,105 @@
+"""A whole gateway on a real socket, with the pipeline in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway import app
+from gateway.auth import Tokens
+from gateway.pages import web_app
+from gateway.settings import Settings
+from tests.e2e.client import Client
+from tests.gateway.pipeline import Pipeline
+
+SECRET = "s" * 32
+
+
+class FakeTail:
+    """Reads nothing: the pipeline brings the rows itself."""
+
+    lag = 0
+
+    def __init__(self, *_: object) -> None:
+        self.reached_end = asyncio.Event()
+        self.reached_end.set()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+class House:
+    """A running gateway, its pipeline and its clients."""
+
+    def __init__(self, pipeline: Pipeline, gateway: app.Gateway, port: int) -> None:
+        self.pipeline = pipeline
+        self.gateway = gateway
+        self.url = f"ws://127.0.0.1:{port}/ws"
+        self.http = f"http://127.0.0.1:{port}"
+        self.tokens = Tokens(SECRET)
+        self.clients: list[Client] = []
+
+    async def dial(self, user: str = "", **options: Any) -> Client:
+        client = await Client.open(self.url, user, **options)
+        self.clients.append(client)
+        return client
+
+    async def connect(self, user: str, seconds: float = 60, **hello: Any) -> Client:
+        client = await self.dial(user)
+        await client.hello(self.tokens.issue(user, seconds), **hello)
+        return client
+
+    async def synced(self, user: str) -> Client:
+        client = await self.connect(user)
+        await client.sync()
+        return client
+
+    @property
+    def hub(self) -> Any:
+        return self.gateway._hub
+
+
+Open = Callable[..., Awaitable[House]]
+
+
+@pytest.fixture
+async def house_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Open]:
+    """house_of(**settings): a gateway with these settings."""
+    monkeypatch.setattr(app, "Tail", FakeTail)
+    open_houses: list[tuple[House, web.AppRunner]] = []
+
+    async def make(**values: Any) -> House:
+        pipeline = Pipeline()
+        monkeypatch.setattr(app, "_make_producer", lambda _: pipeline)
+        gateway = app.Gateway(Settings(**{"demo": True, **values}), Tokens(SECRET))
+        pipeline.rows = gateway._rows
+        runner = web.AppRunner(web_app(gateway), access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        gateway.start()
+        house = House(pipeline, gateway, runner.addresses[0][1])
+        open_houses.append((house, runner))
+        return house
+
+    yield make
+    for house, runner in open_houses:
+        for client in house.clients:
+            await client.close()
+        await house.gateway.stop()
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def house(house_of: Open) -> House:
+    """A gateway with the default settings."""
+    return await house_of()
+
+
+@pytest.fixture
+def group() -> str:
+    return f"group:{uuid.uuid4().hex[:8]}"
