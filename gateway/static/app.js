@@ -78,7 +78,7 @@ function run({ user, token }) {
 
   followNetwork(client);
   client.on("event", (event, request) => {
-    if (event.op === "error" && !request) toast(event.message);
+    if (event.op === "error" && !request && !event.mailbox) toast(event.message);
   });
   client.on("state", ({ name, code, reason }) => {
     if (name !== "closed") return;

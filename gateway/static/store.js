@@ -178,6 +178,7 @@ export class Store {
     recalled: ({ mailbox, seq }) => recall(this.#known(mailbox), seq),
     cursor: ({ mailbox, read, unread }) => moveCursor(this.#known(mailbox), read, unread),
     resumed: (event) => this.#resumed(this.#known(event.mailbox), event),
+    error: ({ mailbox }, request) => mailbox && !request && this.#unresumed(mailbox),
     created: (event) => this.#admitted(event),
     joined: (event) => event.members?.includes(this.user) && this.#admitted(event),
     left: (event) =>
@@ -256,6 +257,16 @@ export class Store {
     conversation.head = Math.max(conversation.head, head);
     conversation.announced = Math.max(conversation.announced, head);
     if (unread !== undefined) conversation.cursor = conversation.head - unread;
+  }
+
+  /** A resume was refused: what is loaded may have a hole, so it is loaded again. */
+  #unresumed(mailbox) {
+    const conversation = this.get(mailbox);
+    if (!conversation) return;
+    const { epoch, head } = conversation;
+    reset(conversation);
+    Object.assign(conversation, { epoch, head });
+    this.incomplete = true;
   }
 
   #resumed(conversation, { epoch, head, recovered }) {
