@@ -40,6 +40,7 @@ class Hub:
         self._queue: deque[Outlet] = deque()
         self._blocked: dict[Outlet, None] = {}
         self._scheduled = False
+        self._frames = self._events = self._gaps = 0
         self.channels: dict[str, Channel] = {}
 
     @property
@@ -147,6 +148,11 @@ class Hub:
             self._schedule()
         else:
             self._unshare()
+        self._count()
+
+    def _count(self) -> None:
+        self._metrics.written(self._frames, self._events, self._gaps)
+        self._frames = self._events = self._gaps = 0
 
     def _mark_dirty(self) -> None:
         dirty, self._dirty = self._dirty, {}
@@ -194,7 +200,9 @@ class Hub:
         written = outlet.take(self._settings.write_bytes)
         if written is not None:
             outlet.transport.write(written.frame)
-            self._metrics.written(written)
+            self._frames += 1
+            self._events += written.events
+            self._gaps += written.gaps
 
     def _block(self, outlet: Outlet, size: int) -> None:
         # A blocked outlet stays `queued`, so that nothing but the timer below takes it up again.

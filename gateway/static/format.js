@@ -7,7 +7,7 @@ const DAY_MS = 86_400_000;
 const TONES = 10;
 const LINK = /\bhttps?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]}]/g;
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const weekday = new Intl.DateTimeFormat("en", { weekday: "long" });
 const date = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
 const fullDate = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric" });
@@ -72,7 +72,7 @@ export function tone(name) {
 
 /** @param {string} name @param {'person' | 'group'} [kind] */
 export function avatar(name, kind = "person") {
-  const colour = tone(kind === "group" ? `group:${name}` : name);
+  const colour = tone(kind === "group" ? `group ${name}` : name);
   const words = name.split(/[^\p{L}\p{N}]+/u).filter(Boolean);
   const initials = words.length > 1 ? words[0][0] + words[1][0] : name.slice(0, 2);
   return h(`span.avatar.${kind}.${colour}`, { "aria-hidden": "true" }, initials.toUpperCase());
