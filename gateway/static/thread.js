@@ -234,7 +234,7 @@ export class Thread {
     const conversation = this.#store.get(this.#mailbox);
     if (!conversation) return;
     const { mailbox, loaded, more, high, messages } = conversation;
-    if (loaded && document.visibilityState === "visible") {
+    if (loaded && this.#atEnd && document.visibilityState === "visible") {
       this.#seenHigh = Math.max(this.#seenHigh, high);
       this.#chat.read(mailbox);
       this.#store.shrink(mailbox, KEEP);
