@@ -38,7 +38,7 @@ function run({ user, token }) {
   const outbox = new Outbox({
     client,
     entries: JSON.parse(sessionStorage.getItem(OUTBOX) ?? "[]"),
-    save: () => {},
+    save: (entries) => sessionStorage.setItem(OUTBOX, JSON.stringify(entries)),
     changed: () => store.changed(),
   });
   const chat = new Chat({ client, store, outbox });

@@ -102,6 +102,7 @@ class Wire:
     def __init__(self) -> None:
         self.sockets: list[WebSocketRoute] = []
         self.sent: list[dict] = []
+        self.lose_sends = False
         self.lose_answers = False
         self.lose_events = False
 
@@ -127,7 +128,8 @@ class Wire:
 
     def _up(self, server: WebSocketRoute, frame: str) -> None:
         self.sent.append(json.loads(frame))
-        server.send(frame)
+        if not (self.lose_sends and self.sent[-1]["op"] == "send"):
+            server.send(frame)
 
     def _down(self, socket: WebSocketRoute, frame: str) -> None:
         events = [event for event in json.loads(frame) if not self._lost(event)]
