@@ -191,6 +191,7 @@ class Channel:
         if self.last is not None and self.last.seq == row.seq:
             self.last = row
         if self.live or self.holds:
+            self.ring.replace(row.seq, wire.message_event(self.mailbox, row))
             event = wire.recalled_event(self.mailbox, row.seq, row.recalled_by)
             self.ring.append(event, self.head)
         else:

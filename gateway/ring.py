@@ -102,6 +102,16 @@ class Ring:
         if len(self._events) > self._max_events or self._is_heavy():
             self._evict()
 
+    def replace(self, seq: int, event: bytes) -> None:
+        """Change the event of message `seq`, where it is still here: who lacks it gets this one."""
+        index = bisect_left(self._heads, seq)
+        if seq > self.base and index < len(self._heads):
+            grown = len(event) - len(self._events[index])
+            self._events[index] = event
+            self._bytes += grown
+            self._budget.used += grown
+            self._shared.clear()
+
     def covers(self, seq: int) -> bool:
         """Whether all that happened after message `seq` is here, recalls of older ones included."""
         return self._whole <= seq <= self.head

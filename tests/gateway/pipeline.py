@@ -21,6 +21,7 @@ from streams.ids import parse_mailbox
 from tables.rows import ORIGIN, Cursor, Member, Message, Position, State
 
 PARTITIONS = 8
+PAGE_BYTES = 900_000
 encode = msgspec.json.encode
 
 
@@ -180,12 +181,17 @@ class Pipeline:
         box = self.mailboxes[command.mailbox]
         after = command.after or 0
         rows = box.messages[after : after + command.limit]
+        if command.before is not None or command.after is None:
+            end = box.head if command.before is None else command.before - 1
+            rows = box.messages[max(0, end - command.limit) : end]
+        while sum(len(row.body) for row in rows) > PAGE_BYTES:
+            rows.pop()
         recalled = [
             row.seq for row in box.messages[:after] if row.recalled and row.recalled >= after
         ]
         return {
             "mailbox": command.mailbox, "epoch": box.epoch, "head": box.head, "messages": rows,
-            "recalled": recalled, "more": after + command.limit < box.head,
+            "recalled": recalled, "more": bool(rows) and rows[-1].seq < box.head,
         }  # fmt: skip
 
     def _fact(self, mailbox: str, user: str) -> dict[str, Any]:
@@ -260,10 +266,10 @@ class Pipeline:
     def _reply(self, command: Any, result: Any) -> None:
         if command.reply is not None:
             value = encode({"ref": command.reply.ref, "result": result})
-            self.rows.take_reply(0, command.reply.to.encode(), value, ())
+            self.rows.take_reply(command.reply.partition, command.reply.to.encode(), value, ())
 
     def _refuse(self, command: Any, code: str) -> None:
         if command.reply is not None:
             error = {"code": code, "message": "refused", "retriable": False}
             value = encode({"ref": command.reply.ref, "error": error})
-            self.rows.take_reply(0, command.reply.to.encode(), value, ())
+            self.rows.take_reply(command.reply.partition, command.reply.to.encode(), value, ())

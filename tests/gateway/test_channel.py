@@ -1,3 +1,5 @@
+import json
+
 from gateway.answers import Fact
 from gateway.channel import MAX_EARLY, Channel, Outcome
 from tables.rows import Position, State
@@ -61,7 +63,10 @@ def test_a_recall_is_an_event_and_changes_the_last_message():
     recall = message(1, at=5, recalled=1, recalled_by="alice")
     assert made.take_message(recall) is Outcome.RECALL
     assert made.last is recall
-    assert len(made.ring) == 2
+    message_event, recalled_event = map(json.loads, made.ring.rest(made.ring.first))
+    assert message_event["recalled"] is True
+    assert "body" not in message_event
+    assert (recalled_event["op"], recalled_event["by"]) == ("recalled", "alice")
 
 
 def test_a_mailbox_made_anew_is_noticed():

@@ -122,6 +122,18 @@ def test_recalls_that_left_the_ring_are_not_covered():
     assert made.covers(2)
 
 
+def test_a_replaced_message_is_what_readers_get_from_then_on():
+    budget = Budget(1_000)
+    made = Ring(10, 1_000, budget, head=4)
+    for seq in (5, 6, 7):
+        made.append(event(seq), seq)
+    assert made.since(made.first, 1_000).frame
+    made.replace(6, b'"-"')
+    made.replace(4, b'"not here"')
+    assert made.since(made.first, 1_000).events == [event(5), b'"-"', event(7)]
+    assert budget.used == 23
+
+
 @given(
     limit=st.integers(1, 8),
     start=st.integers(0, 5),
