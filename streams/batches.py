@@ -1,0 +1,163 @@
+"""Deciding a batch: from records to rows, effects and answers, without waiting for anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from streams.commands import ReplyTo
+from streams.decisions import Agent, Command, Effect, Moment, Outcome, error_reply
+from streams.errors import Code, Malformed, Refused
+from tables.journal import Entry
+from tables.overlay import Overlay
+from tables.partition import Partition
+from tables.rows import Position
+
+log = structlog.get_logger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Record(Protocol):
+    """What is read of a Kafka record."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Reply(NamedTuple):
+    """An answer and where it goes."""
+
+    to: ReplyTo
+    payload: dict[str, Any]
+
+
+class DeadLetter(NamedTuple):
+    """A record that is no command, and why."""
+
+    record: Record
+    error: Refused
+
+
+class Batch:
+    """The decisions on some records of one partition, in order."""
+
+    def __init__(self, agent: Agent, partition: Partition) -> None:
+        self._agent = agent
+        self._partition = partition
+        self.overlay: Overlay = partition.overlay()
+        self.at = partition.progress.at
+        self.entries: list[list[Entry]] = []
+        self.effects: list[Effect] = []
+        self.replies: list[Reply] = []
+        self.dead_letters: list[DeadLetter] = []
+        self.queries: list[Command] = []
+        self.outcomes: Counter[str] = Counter()
+
+    def repair(self, displaced: set[bytes]) -> None:
+        """Write rows again over records that displaced them; see `Partition.apply`."""
+        for key in sorted(displaced):
+            row = self._partition.current(key)
+            self.at = Position(self.at.offset, self.at.index + 1)
+            moved = None if row is None else msgspec.structs.replace(row, at=self.at)  # type: ignore[type-var]
+            self.entries.append([self._put(key, moved)])
+
+    def decide(self, records: Sequence[Record]) -> None:
+        """Decide all records; refusals become answers, what is no command a dead letter."""
+        decoded = []
+        for record in records:
+            try:
+                decoded.append((record, self._agent.decode(record.key, record.value)))
+            except Malformed as error:
+                self._bury(record, error)
+        self._agent.prefetch(self.overlay, [command for _, command in decoded])
+        for record, command in decoded:
+            if self._agent.is_query(command):
+                self.queries.append(command)
+            else:
+                self._decide(record, command)
+
+    def _decide(self, record: Record, command: Command) -> None:
+        try:
+            outcome = self._agent.decide(self.overlay, command, Moment(record.offset, record.timestamp))
+        except Refused as error:
+            self._answer(command, {"error": error_reply(error)}, error.code)
+        except Exception as error:
+            # A defect in a rule must not stop the partition for all; the command is kept for a human.
+            log.exception("a rule failed", offset=record.offset)
+            self._bury(record, Malformed(Code.UNAVAILABLE, f"internal error: {error!r}"))
+        else:
+            self._take(record, command, outcome)
+
+    def _take(self, record: Record, command: Command, outcome: Outcome) -> None:
+        if record.offset <= self._partition.progress.at.offset:
+            self._take_again(command, outcome)
+            return
+        entries = []
+        for key, row in outcome.changes:
+            self.at = Position(record.offset, len(entries))
+            entries.append(self._put(key, row))
+        if entries:
+            self.entries.append(entries)
+            self.effects += outcome.effects
+        self.outcomes["done"] += 1
+        if outcome.result is not None:
+            self._answer(command, {"result": outcome.result})
+
+    def _take_again(self, command: Command, outcome: Outcome) -> None:
+        # Decided before: its rows, if it had any, are in the log, and its effects went out before them.
+        if outcome.changes:
+            lost = Refused(Code.UNAVAILABLE, "the answer was lost in a restart; send the same command again")
+            self._answer(command, {"error": error_reply(lost)}, lost.code)
+        elif outcome.result is not None:
+            self._answer(command, {"result": outcome.result})
+
+    def _put(self, key: bytes, row: Any) -> Entry:
+        value = None if row is None else _encode(row)
+        self.overlay.put(key, row, value)
+        return Entry(key, value, self.at)
+
+    def _answer(self, command: Command, payload: dict[str, Any], outcome: str | None = None) -> None:
+        if outcome is not None:
+            self.outcomes[outcome] += 1
+        if command.reply is not None:
+            self.replies.append(Reply(command.reply, payload))
+
+    def _bury(self, record: Record, error: Refused) -> None:
+        self.outcomes["dead_letter"] += 1
+        self.dead_letters.append(DeadLetter(record, error))
+        reply_to = _reply_address(record.value)
+        if reply_to is not None:
+            self.replies.append(Reply(reply_to, {"error": error_reply(error)}))
+
+    def answers(self) -> list[Reply]:
+        """All answers; call it once the rows are kept, since queries read what is kept."""
+        return self.replies + [Reply(query.reply, self._query(query)) for query in self.queries if query.reply]
+
+    def _query(self, query: Command) -> dict[str, Any]:
+        try:
+            return {"result": self._agent.answer(self._partition, query)}
+        except Refused as error:
+            self.outcomes[error.code] += 1
+            return {"error": error_reply(error)}
+
+
+class _Asker(msgspec.Struct):
+    reply: ReplyTo | None = None
+
+
+_decode_asker = msgspec.json.Decoder(_Asker).decode
+
+
+def _reply_address(value: bytes | None) -> ReplyTo | None:
+    """Where to answer a record that is no command, if it says so."""
+    try:
+        return None if value is None else _decode_asker(value).reply
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,173 @@
+"""Commands for operators and producers: `faust -A streams <command>`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from typing import IO, Any
+
+import click
+import orjson
+from faust.cli import AppCommand, argument, option
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from streams.admin import ensure_topics
+from streams.client import PipelineClient
+from streams.commands import decode_mailbox_command, decode_user_command
+from streams.errors import Malformed
+from streams.ids import SYSTEM, parse_mailbox
+from streams.pipeline import app
+from streams.tokens import DEFAULT_LIFETIME, make_token
+
+_console = Console()
+
+
+def _fail(message: str) -> None:
+    raise click.ClickException(message)
+
+
+@app.command(option("--check", is_flag=True, help="Only check; create nothing."))
+async def topics(self: AppCommand, check: bool) -> None:
+    """Create the topics, or check them."""
+    reports = await asyncio.to_thread(ensure_topics, app.settings, create=not check)
+    table = Table("topic", "state")
+    for report in reports:
+        problems = "; ".join(report.problems)
+        table.add_row(report.name, f"[red]{problems}" if problems else "created" if report.created else "in order")
+    _console.print(table)
+    if any(report.problems for report in reports):
+        _fail("topics differ from what the guarantees need: see docs/operations.md")
+
+
+@app.command(
+    argument("command", required=False),
+    option("--file", "file", type=click.File("rb"), help="A file of commands, one JSON object a line; - for stdin."),
+    option("--wait/--no-wait", default=True, help="Wait for the answer to a single command."),
+)
+async def send(self: AppCommand, command: str | None, file: IO[bytes] | None, wait: bool) -> None:
+    """Send a command (a JSON object), or a file of them."""
+    if (command is None) == (file is None):
+        _fail("give one command as a JSON object, or a file of them with --file")
+    async with PipelineClient(app.settings) as client:
+        if file is not None:
+            await _send_file(client, file)
+        elif command is not None:
+            await _send_one(client, _checked(command.encode()), wait)
+
+
+async def _send_file(client: PipelineClient, file: IO[bytes]) -> None:
+    stored = []
+    with Progress(console=_console) as progress:
+        task = progress.add_task("commands", total=None)
+        for number, line in enumerate(_lines(file), 1):
+            try:
+                stored.append(await client.send(_checked(line)))
+            except click.ClickException as error:
+                _fail(f"line {number}: {error.message}")
+            progress.update(task, completed=number)
+        await asyncio.gather(*stored)
+        progress.update(task, total=len(stored))
+    _console.print(f"{len(stored)} commands stored")
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    return (line for line in file if line.strip())
+
+
+async def _send_one(client: PipelineClient, command: dict[str, Any], wait: bool) -> None:
+    if not wait or (command["type"] == "send" and "mailbox" in command):
+        # An accepted message is answered by the log, not by a reply.
+        await (await client.send(command))
+        _console.print("stored; [bold]faust -A streams show[/] shows what became of it")
+        return
+    try:
+        _console.print_json(orjson.dumps(await client.ask(command)).decode())
+    except TimeoutError:
+        _fail("no answer within 10 s: does a worker run?")
+
+
+def _checked(line: bytes) -> dict[str, Any]:
+    """The command, decoded by the same rules as in the pipeline."""
+    try:
+        command = orjson.loads(line)
+        if not isinstance(command, dict):
+            _fail("a command is a JSON object")
+        of_user = "user" in command
+        key = str(command.get("user" if of_user else "mailbox", "")).encode()
+        answered = {**command, "reply": {"to": "cli", "partition": 0, "ref": 0}}
+        (decode_user_command if of_user else decode_mailbox_command)(key, orjson.dumps(answered))
+    except (orjson.JSONDecodeError, Malformed) as error:
+        _fail(str(error))
+    return command  # type: ignore[no-any-return]
+
+
+@app.command(
+    argument("mailbox"),
+    option("--as", "user", default=SYSTEM, show_default=True, help="See it as this user does."),
+    option("--limit", default=10, show_default=True, help="Messages and members to show."),
+)
+async def show(self: AppCommand, mailbox: str, user: str, limit: int) -> None:
+    """Show a mailbox: its head, members and last messages."""
+    try:
+        kind = parse_mailbox(mailbox).kind
+    except ValueError as error:
+        _fail(str(error))
+    question = {"type": "query", "mailbox": mailbox, "by": user, "limit": limit}
+    async with PipelineClient(app.settings) as client:
+        try:
+            fact = _result(await client.ask({**question, "what": "facts"}))["facts"][0]
+            if not fact["epoch"]:
+                _fail(f"there is no mailbox {mailbox}")
+            history = _result(await client.ask({**question, "what": "history"}))["messages"]
+            members = (
+                _result(await client.ask({**question, "what": "members"}))["members"] if kind == "group" else []
+            )
+        except TimeoutError:
+            _fail("no answer within 10 s: does a worker run?")
+    _print_mailbox(fact, members, history)
+
+
+def _result(answer: dict[str, Any]) -> dict[str, Any]:
+    if "error" in answer:
+        _fail("{code}: {message}".format(**answer["error"]))
+    return answer["result"]  # type: ignore[no-any-return]
+
+
+def _print_mailbox(fact: dict[str, Any], members: list[dict[str, Any]], messages: list[dict[str, Any]]) -> None:
+    closed = ", closed" if fact["closed"] else ""
+    _console.print(f"[bold]{fact['mailbox']}[/]  head {fact['head']}, {fact['members']} members{closed}")
+    if members:
+        _console.print("  ".join(f"{m['user']} ({m['role']})" for m in members))
+    table = Table("seq", "from", "body", box=None)
+    for message in messages:
+        body = orjson.dumps(message["body"]).decode() if "body" in message else "[dim]recalled"
+        table.add_row(str(message["seq"]), message["from"], body)
+    _console.print(table)
+
+
+@app.command(argument("mailbox", required=False))
+async def follow(self: AppCommand, mailbox: str | None) -> None:
+    """Print the mailbox log as it grows (of one mailbox, if named)."""
+    prefix = f"{mailbox}/".encode() if mailbox else b""
+    async with PipelineClient(app.settings) as client:
+        async for record in client.follow():
+            if record.key.startswith(prefix):
+                value = "(removed)" if record.value is None else record.value.decode(errors="replace")
+                sys.stdout.write(f"{record.key.decode(errors='replace')} {value}\n")
+                sys.stdout.flush()
+
+
+@app.command(
+    option("--user", required=True, help="Who the token is for."),
+    option("--seconds", default=DEFAULT_LIFETIME, show_default=True, help="How long it is good."),
+    option("--role", default=None, help="A role claim, such as operator."),
+)
+async def token(self: AppCommand, user: str, seconds: int, role: str | None) -> None:
+    """Print a signed token for a user."""
+    try:
+        sys.stdout.write(make_token(app.settings.auth_secret, user, seconds, role) + "\n")
+    except ValueError as error:
+        _fail(str(error))

@@ -1,0 +1,79 @@
+"""A plain client of the pipeline for commands and tests: sends commands, asks, reads the log."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from streams.outbox import partition_of
+from streams.settings import Settings
+from streams.topics import MAX_RECORD, topics
+from tables.reader import open_reader
+
+
+class PipelineClient:
+    """Sends commands and reads answers, straight through Kafka."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = topics(settings)
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.bootstrap_servers, acks="all", max_request_size=MAX_RECORD, linger_ms=5
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._producer.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._producer.stop()
+
+    async def send(self, command: dict[str, Any]) -> asyncio.Future[Any]:
+        """Send a command to where it belongs; the future is done once it is stored."""
+        of_user = "user" in command
+        topic = self._topics.user_commands if of_user else self._topics.mailbox_commands
+        key = str(command["user" if of_user else "mailbox"])
+        stored: asyncio.Future[Any] = await self._producer.send(topic, orjson.dumps(command), key=key.encode())
+        return stored
+
+    async def ask(self, command: dict[str, Any], seconds: float = 10.0) -> dict[str, Any]:
+        """Send a command and wait for its answer: `result` or `error`. `TimeoutError` if none comes."""
+        name = f"cli-{uuid.uuid4().hex[:12]}"
+        partition = partition_of(name, self._settings.partitions)
+        tp = TopicPartition(self._topics.replies, partition)
+        async with open_reader(self._settings.bootstrap_servers) as replies:
+            replies.assign([tp])
+            await replies.seek_to_end(tp)
+            await replies.position(tp)
+            await self.send({**command, "reply": {"to": name, "partition": partition, "ref": 1}})
+            return await asyncio.wait_for(_answer(replies, name.encode()), seconds)
+
+    @asynccontextmanager
+    async def _log(self) -> AsyncIterator[AIOKafkaConsumer]:
+        async with open_reader(self._settings.bootstrap_servers) as log:
+            partitions = [
+                TopicPartition(self._topics.mailbox_log, number) for number in range(self._settings.partitions)
+            ]
+            log.assign(partitions)
+            await log.seek_to_end(*partitions)
+            yield log
+
+    async def follow(self) -> AsyncIterator[ConsumerRecord]:
+        """The mailbox log from here on."""
+        async with self._log() as log:
+            async for record in log:
+                yield record
+
+
+async def _answer(replies: AIOKafkaConsumer, key: bytes) -> dict[str, Any]:
+    async for record in replies:
+        if record.key == key:
+            answer: dict[str, Any] = orjson.loads(record.value)
+            return answer
+    raise TimeoutError

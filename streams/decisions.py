@@ -1,0 +1,74 @@
+"""What a command comes to: rows, effects, and an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
+
+from streams.commands import ReplyTo
+from streams.errors import Refused
+from tables.overlay import Overlay, Row
+from tables.partition import Partition
+
+
+class Change(NamedTuple):
+    """A row to be written under a key; None removes it."""
+
+    key: bytes
+    row: Row | None
+
+
+class Effect(NamedTuple):
+    """A command to a user's agent that follows from this one."""
+
+    user: str
+    command: Any
+
+
+class Moment(NamedTuple):
+    """When a command is decided: its offset, and its record's time in ms since 1970."""
+
+    offset: int
+    now: int
+
+
+class Outcome(NamedTuple):
+    """What a command does. `result` None: the first row says it all, no answer is due."""
+
+    changes: list[Change]
+    effects: list[Effect]
+    result: dict[str, Any] | None
+
+
+class Command(Protocol):
+    """A decoded command."""
+
+    @property
+    def reply(self) -> ReplyTo | None: ...
+
+
+class Agent(Protocol):
+    """The rules of one kind of command. Nothing in here waits, reads a clock or keeps state."""
+
+    def decode(self, key: bytes | None, value: bytes | None) -> Command:
+        """Decode and validate a record; raises `Malformed`."""
+
+    def prefetch(self, rows: Overlay, commands: Iterable[Command]) -> None:
+        """Read in bulk what the commands will ask for."""
+
+    def is_query(self, command: Command) -> bool:
+        """Whether a command only asks: it is answered once its batch is kept."""
+
+    def decide(self, rows: Overlay, command: Command, moment: Moment) -> Outcome:
+        """What the command does, given the rows so far; raises `Refused`."""
+
+    def answer(self, partition: Partition, query: Command) -> dict[str, Any]:
+        """The answer to a query, from what is kept; raises `Refused`."""
+
+
+def error_reply(error: Refused) -> dict[str, Any]:
+    """A refusal, in the form of replies and of the wire."""
+    reply = {"code": error.code, "message": error.message, "retriable": error.code.retriable}
+    if error.retry_after is not None:
+        reply["retry_after"] = error.retry_after
+    return reply

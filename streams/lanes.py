@@ -1,0 +1,258 @@
+"""Lanes: one per command partition, each deciding its records in order, in batches that grow under load."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NamedTuple
+
+import structlog
+from aiokafka.errors import KafkaError
+from faust.types import TP, Message
+from mode import Service
+
+from streams import metrics
+from streams.batches import Batch
+from streams.decisions import Agent
+from streams.outbox import Outbox
+from tables.journal import Displaced, append
+from tables.reader import read_range
+from tables.table import JournaledTable
+
+log = structlog.get_logger(__name__)
+
+_BATCH_RECORDS = 2_000
+_WAITING_HIGH = 32 << 20
+_WAITING_LOW = 8 << 20
+_RECORD_OVERHEAD = 200
+_RETRY_SECONDS = 0.2
+_STALL_SECONDS = 60.0
+_IDLE_SECONDS = 60.0
+_EXIT_SOFTWARE = 70
+
+
+class Line(NamedTuple):
+    """What a lane works for: the commands of one topic, decided by an agent over a table."""
+
+    topic: str
+    agent: Agent
+    table: JournaledTable
+
+
+class Lane:
+    """One partition of one command topic.
+
+    It starts where the group's commit stands and takes what follows, without a hole: older
+    records are cut off, missing ones read directly. It dies with its generation; whatever it has sent by
+    then is what its successor decides too.
+    """
+
+    def __init__(self, app: Any, line: Line, partition: int) -> None:
+        self._app = app
+        self._line = line
+        self._number = partition
+        self._tp = TP(line.topic, partition)
+        self._waiting: deque[Sequence[Any]] = deque()
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+        self._paused = False
+        self._next = -1
+        self._displaced: set[bytes] = set()
+        self._metrics = metrics.LaneMetrics(line.topic, partition)
+        self.restored = False
+        self.active_at = time.monotonic()
+        self._task = asyncio.create_task(self._run(), name=f"lane {line.topic}/{partition}")
+        self._task.add_done_callback(self._check_end)
+
+    async def stop(self) -> None:
+        """End at once; nothing is lost by that."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._metrics.remove()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether records wait and none was done for a minute."""
+        return bool(self._waiting) and time.monotonic() - self.active_at > _STALL_SECONDS
+
+    def offer(self, records: Sequence[Any]) -> None:
+        """Hand over the records of one poll."""
+        self._waiting.append(records)
+        self._waiting_bytes += _weight(records)
+        self._arrived.set()
+        if self._waiting_bytes > _WAITING_HIGH and not self._paused:
+            self._paused = True
+            self._app.consumer.on_buffer_full(self._tp)
+
+    def _check_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            # A lane that can't go on must not leave its partition standing still unseen.
+            log.critical("a lane failed, the worker ends", lane=str(self._tp), exc_info=task.exception())
+            os._exit(_EXIT_SOFTWARE)
+
+    async def _run(self) -> None:
+        started = time.monotonic()
+        await self._until_done(self._restore)
+        self.restored = True
+        rows = self._line.table.partition(self._number).progress.next_offset
+        seconds = round(time.monotonic() - started, 3)
+        log.info("lane ready", lane=str(self._tp), start=self._next, rows=rows, seconds=seconds)
+        while True:
+            if self._displaced:
+                await self._until_done(self._process, [])
+            if not await self._wait_for_records():
+                await self._read_log()
+            async for records in self._take():
+                await self._until_done(self._process, records)
+                self._next = records[-1].offset + 1
+                self._app.consumer.mark_done(self._tp, self._next)
+                self.active_at = time.monotonic()
+
+    async def _until_done(self, step: Any, *args: Any) -> None:
+        """Repeat a step until Kafka has taken all of it, reading the log anew before each repetition."""
+        delay = _RETRY_SECONDS
+        while True:
+            try:
+                return await step(*args)
+            except Displaced as displaced:
+                log.warning("rows of another writer in the log", reason=str(displaced))
+            except KafkaError as error:
+                log.warning("Kafka failed, trying again", lane=str(self._tp), reason=repr(error))
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, 5.0)
+            await self._read_log()
+
+    async def _restore(self) -> None:
+        self._displaced |= await self._line.table.catch_up(self._number)
+        self._next = await self._app.consumer.committed(self._tp)
+
+    async def _read_log(self) -> None:
+        try:
+            self._displaced |= await self._line.table.catch_up(self._number)
+        except KafkaError as error:
+            log.warning("the log can't be read yet", lane=str(self._tp), reason=repr(error))
+            await asyncio.sleep(_RETRY_SECONDS)
+            # What was not read lies at the next offset: the append that follows finds it displaced.
+
+    async def _wait_for_records(self) -> bool:
+        """False after an idle minute: time to look for rows of a late writer."""
+        while not self._waiting:
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), _IDLE_SECONDS)
+            except TimeoutError:
+                return False
+        return True
+
+    async def _take(self) -> AsyncIterator[Sequence[Any]]:
+        """Yield the records that wait as few batches, without a hole."""
+        records: list[Any] = []
+        while self._waiting and len(records) < _BATCH_RECORDS:
+            arrived = self._waiting.popleft()
+            self._waiting_bytes -= _weight(arrived)
+            expected = records[-1].offset + 1 if records else self._next
+            if arrived[0].offset > expected:
+                if records:
+                    yield records
+                async for missing in self._read_missing(expected, arrived[0].offset):
+                    yield missing
+                records = []
+                expected = arrived[0].offset
+            records += arrived if arrived[0].offset == expected else [r for r in arrived if r.offset >= expected]
+        self._resume_fetching()
+        for start in range(0, len(records), _BATCH_RECORDS):
+            yield records[start : start + _BATCH_RECORDS]
+
+    async def _read_missing(self, start: int, stop: int) -> AsyncIterator[Sequence[Any]]:
+        log.info("reading records that were not delivered", lane=str(self._tp), start=start, stop=stop)
+        while start < stop:
+            try:
+                servers = self._app.settings.bootstrap_servers
+                async for records in read_range(servers, self._line.topic, self._number, start, stop):
+                    start = records[-1].offset + 1
+                    yield records
+                return
+            except KafkaError as error:
+                log.warning("Kafka failed, trying again", lane=str(self._tp), reason=repr(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def _resume_fetching(self) -> None:
+        if self._paused and self._waiting_bytes < _WAITING_LOW:
+            self._paused = False
+            self._app.consumer.on_buffer_drop(self._tp)
+
+    async def _process(self, records: Sequence[Any]) -> None:
+        """Decide, log, then keep."""
+        partition = self._line.table.partition(self._number)
+        outbox: Outbox = self._app.outbox
+        batch = Batch(self._line.agent, partition)
+        batch.repair(self._displaced)
+        batch.decide(records)
+        if batch.effects:
+            await outbox.effects(batch.effects)
+        if batch.dead_letters:
+            await outbox.dead_letters(self._line.topic, self._number, batch.dead_letters)
+        if batch.entries:
+            next_offset = await append(
+                self._app.producer,
+                self._line.table.log_topic,
+                self._number,
+                partition.progress.next_offset,
+                batch.entries,
+                records[-1].timestamp if records else time.time_ns() // 1_000_000,
+            )
+            partition.keep(batch.overlay, batch.at, next_offset)
+            self._displaced.clear()
+        replies = batch.answers()
+        if replies:
+            await outbox.replies(replies)
+        self._metrics.observe(records, batch)
+
+
+def _weight(records: Sequence[Any]) -> int:
+    return sum(len(record.value or b"") + _RECORD_OVERHEAD for record in records)
+
+
+class Lanes(Service):  # type: ignore[misc]
+    """The lanes of a worker."""
+
+    def __init__(self, app: Any, lines: Sequence[Line]) -> None:
+        super().__init__()
+        self._app = app
+        self._lines = {line.topic: line for line in lines}
+        self._lanes: dict[TP, Lane] = {}
+
+    def start_lanes(self, table: JournaledTable, partitions: set[int]) -> None:
+        """Start a lane for each partition of a table that this worker decides now."""
+        line = next(line for line in self._lines.values() if line.table is table)
+        for number in sorted(partitions):
+            tp = TP(line.topic, number)
+            if tp not in self._lanes:
+                self._lanes[tp] = Lane(self._app, line, number)
+
+    async def stop_all(self) -> None:
+        """End all lanes: the generation is over."""
+        lanes, self._lanes = self._lanes, {}
+        await asyncio.gather(*(lane.stop() for lane in lanes.values()))
+
+    def offer(self, message: Message) -> None:
+        """Hand a batch to its lane. Without one it is dropped: the next lane starts at the commit."""
+        lane = self._lanes.get(message.tp)
+        if lane is not None:
+            lane.offer(message.value)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every lane has its table and decides."""
+        return all(lane.restored for lane in self._lanes.values())
+
+    @property
+    def stalled(self) -> list[str]:
+        """Lanes in which nothing moves."""
+        return [str(tp) for tp, lane in self._lanes.items() if lane.stalled]
+
+    async def on_stop(self) -> None:
+        await self.stop_all()

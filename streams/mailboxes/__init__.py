@@ -1,0 +1,1 @@
+"""Mailboxes: who may send what, and which seq it gets."""

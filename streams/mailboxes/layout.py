@@ -1,0 +1,106 @@
+"""The mailbox table: decoding its rows, and the keys that are derived from them.
+
+Derived keys are local (they begin with a zero byte) and a function of the rows alone, so that a
+table rebuilt from a compacted log equals the one that wrote it:
+    head     of a mailbox: its last seq, with the state of its rate limit
+    own      a member's last message: its seq, with the state of their rate limit
+    id       of a kept message: its seq
+    recall   a recalled message, by the head when it was recalled
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from tables.keys import message_key, parse_key
+from tables.overlay import Overlay, Row
+from tables.rows import Member, Message, State
+
+
+class Last(Struct, frozen=True, array_like=True):
+    """A last message: its seq and, in microseconds, the arrival time of the rate limit it is subject to."""
+
+    seq: int = 0
+    arrival: int = 0
+
+
+NONE = Last()
+
+decode_state = msgspec.json.Decoder(State).decode
+decode_member = msgspec.json.Decoder(Member).decode
+decode_message = msgspec.json.Decoder(Message).decode
+decode_last = msgspec.msgpack.Decoder(Last).decode
+decode_seq = msgspec.msgpack.Decoder(int).decode
+
+
+def head_key(mailbox: str) -> bytes:
+    """Key of a mailbox's head."""
+    return f"\0h/{mailbox}".encode()
+
+
+def own_key(mailbox: str, user: str) -> bytes:
+    """Key of a user's last message in a mailbox."""
+    return f"\0o/{mailbox}/{user}".encode()
+
+
+def id_key(mailbox: str, message_id: str) -> bytes:
+    """Key of a message id."""
+    return f"\0i/{mailbox}/{message_id}".encode()
+
+
+def recall_key(mailbox: str, head: int, seq: int) -> bytes:
+    """Key of a recalled message; keys sort by the head when it was recalled."""
+    return f"\0r/{mailbox}/{head:016d}/{seq:016d}".encode()
+
+
+def recall_prefix(mailbox: str) -> bytes:
+    """What all recall keys of a mailbox begin with."""
+    return f"\0r/{mailbox}/".encode()
+
+
+class MailboxLayout:
+    """How mailbox rows are read, and what follows from them."""
+
+    def decode(self, key: bytes, value: bytes) -> State | Member | Message:
+        """The typed row."""
+        match parse_key(key).kind:
+            case "m":
+                return decode_message(value)
+            case "u":
+                return decode_member(value)
+            case "s":
+                return decode_state(value)
+        raise ValueError(f"no row of a mailbox has the key {key!r}")
+
+    def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:
+        """Bring the derived keys in line with a row."""
+        if isinstance(row, Message):
+            _message_put(rows, key.decode().partition("/")[0], row)
+        elif row is None and parse_key(key).kind == "m":
+            _message_removed(rows, parse_key(key).owner, int(parse_key(key).name))
+
+
+def _message_put(rows: Overlay, mailbox: str, message: Message) -> None:
+    seq = message.seq
+    head = rows.get(head_key(mailbox), decode_last)
+    if head is None or seq >= head.seq:
+        rows.put_derived(head_key(mailbox), Last(seq, message.rate[0]))
+    own = rows.get(own_key(mailbox, message.sender), decode_last)
+    if own is None or seq >= own.seq:
+        rows.put_derived(own_key(mailbox, message.sender), Last(seq, message.rate[1]))
+    rows.put_derived(id_key(mailbox, message.id), seq)
+    if message.recalled:
+        rows.put_derived(recall_key(mailbox, message.recalled, seq), 0)
+
+
+def _message_removed(rows: Overlay, mailbox: str, seq: int) -> None:
+    message = rows.find(message_key(mailbox, seq), decode_message)
+    if message is None:
+        return
+    rows.put_derived(id_key(mailbox, message.id), None)
+    own = rows.get(own_key(mailbox, message.sender), decode_last)
+    if own is not None and own.seq == seq:
+        rows.put_derived(own_key(mailbox, message.sender), None)
+    if message.recalled:
+        rows.put_derived(recall_key(mailbox, message.recalled, seq), None)

@@ -1,0 +1,426 @@
+"""The rules of mailboxes: pure functions from what is kept and a command to what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import msgspec
+
+from streams.commands import (
+    ChangePolicy,
+    Close,
+    Create,
+    Join,
+    Leave,
+    MailboxCommand,
+    Mute,
+    Recall,
+    Role,
+    Send,
+    Subscribed,
+    Trim,
+    Unsubscribed,
+)
+from streams.decisions import Change, Effect, Moment, Outcome
+from streams.errors import Code, Refused
+from streams.ids import SYSTEM, MailboxId, parse_mailbox
+from streams.mailboxes.view import View
+from streams.rate import advance, wait
+from tables.keys import member_key, message_key, state_key
+from tables.rows import Member, Message, Policy, Position, State
+
+TRIM_ROWS = 10_000
+"""Messages that one trim drops at most: its rows are one record batch."""
+
+RETAIN_SLACK = 100
+"""How far a mailbox may outgrow its `retain` before it is trimmed: so that not every send trims."""
+
+_RANK = {"member": 1, "admin": 2, "owner": 3}
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What the rules leave to the settings: bytes of a body, seconds in which a sender may recall."""
+
+    max_body: int = 1 << 20
+    recall_seconds: int = 120
+
+
+class _Changes(list[Change]):
+    """The rows of one command; each gets the next position."""
+
+    def __init__(self, moment: Moment) -> None:
+        super().__init__()
+        self._offset = moment.offset
+
+    def put(self, key: bytes, row: Any) -> None:
+        at = Position(self._offset, len(self))
+        self.append(Change(key, msgspec.structs.replace(row, at=at)))
+
+    def remove(self, key: bytes) -> None:
+        self.append(Change(key, None))
+
+
+def decide(view: View, command: MailboxCommand, moment: Moment, limits: Limits) -> Outcome:
+    """What a command does; raises `Refused`."""
+    if type(command) is Send:
+        return send(view, command, moment, limits)
+    return _RULES[type(command)](view, command, moment, limits)
+
+
+def send(view: View, c: Send, moment: Moment, limits: Limits) -> Outcome:
+    """Give a message the next seq, or say why not. The same message again gets its first receipt."""
+    seq = view.seq_of(c.mailbox, c.id)
+    if seq is not None:
+        return _sent_before(view, c, seq, moment)
+    size = len(memoryview(c.body))
+    if size > limits.max_body:
+        raise Refused(Code.TOO_LARGE, f"a body may have {limits.max_body} bytes, this has {size}")
+    state, member = _sender(view, c, moment)
+    now = moment.now * 1_000
+    head = view.head(c.mailbox)
+    own = view.own(c.mailbox, c.by)
+    policy = state.policy
+    if c.by != SYSTEM:
+        _check_rate(max(wait(head.arrival, policy.mailbox_rate, now), wait(own.arrival, policy.member_rate, now)))
+    rate = (advance(head.arrival, policy.mailbox_rate, now), advance(own.arrival, policy.member_rate, now))
+    position = Position(moment.offset, 0)
+    row = Message(position, head.seq + 1, c.id, c.by, moment.now, c.body, rate)
+    changes = [Change(message_key(c.mailbox, row.seq), row)]
+    if head.seq == 0 and member is None:
+        return _first_message(view, c, state, changes)
+    if policy.retain and row.seq - state.floor > policy.retain + RETAIN_SLACK:
+        _trim_to(changes, c.mailbox, state, row.seq - policy.retain, moment)
+    return Outcome(changes, [], None)
+
+
+def _sent_before(view: View, c: Send, seq: int, moment: Moment) -> Outcome:
+    row = view.message(c.mailbox, seq)
+    if row is None or row.sender != c.by:
+        raise Refused(Code.CONFLICT, "this id belongs to another message; use a new UUID")
+    if not row.recalled and not _same_json(row.body, c.body):
+        raise Refused(Code.CONFLICT, "this id was used with another body; use a new UUID")
+    if row.at.offset == moment.offset:
+        return Outcome([], [], None)
+    return Outcome([], [], {"mailbox": c.mailbox, "id": c.id, "seq": seq, "ts": row.ts, "duplicate": True})
+
+
+def _same_json(one: msgspec.Raw, other: msgspec.Raw) -> bool:
+    left, right = bytes(one), bytes(other)
+    return left == right or bool(msgspec.json.decode(left) == msgspec.json.decode(right))
+
+
+def _sender(view: View, c: Send, moment: Moment) -> tuple[State, Member | None]:
+    """The mailbox, and the sender's membership in a group."""
+    if not c.mailbox.startswith("group:"):
+        return _correspondent(view, c), None
+    state = _open_group(view, c.mailbox)
+    if c.by == SYSTEM:
+        return state, _SYSTEM_MEMBER
+    member = _member(view, state, c.mailbox, c.by)
+    if member.role == "member":
+        if state.policy.post == "admins":
+            raise Refused(Code.FORBIDDEN, "only admins may post here")
+        muted = max(member.muted, state.muted)
+        if muted > moment.now:
+            raise Refused(Code.MUTED, "you are muted here", (muted - moment.now) / 1_000)
+    return state, member
+
+
+def _correspondent(view: View, c: Send) -> State:
+    kind, name = mailbox = parse_mailbox(c.mailbox)
+    if kind == "user" and c.by != SYSTEM:
+        raise Refused(Code.FORBIDDEN, "only trusted producers write to a user's mailbox")
+    if kind == "direct" and c.by not in (*mailbox.pair, SYSTEM):
+        raise Refused(Code.NOT_MEMBER, "you are not one of these two")
+    return view.state(c.mailbox) or State(at=Position(0, 0), epoch=c.id, members=1 if kind == "user" else 2)
+
+
+def _first_message(view: View, c: Send, state: State, changes: list[Change]) -> Outcome:
+    """A mailbox that exists with its first message: it and its readers' subscriptions come with that."""
+    if view.state(c.mailbox) is not None:
+        return Outcome(changes, [], None)
+    offset = changes[0].row.at.offset  # type: ignore[union-attr]
+    changes.append(Change(state_key(c.mailbox), msgspec.structs.replace(state, at=Position(offset, 1))))
+    return Outcome(changes, [_subscribe(c.mailbox, user, offset) for user in _fixed_readers(c.mailbox)], None)
+
+
+def _fixed_readers(mailbox: str) -> tuple[str, ...]:
+    kind, name = parsed = parse_mailbox(mailbox)
+    return parsed.pair if kind == "direct" else (name,)
+
+
+def _check_rate(microseconds: int) -> None:
+    if microseconds:
+        seconds = max(0.001, round(microseconds / 1_000_000, 3))
+        raise Refused(Code.RATE_LIMITED, f"too many messages; send again in {seconds} s", seconds)
+
+
+def _trim_to(changes: list[Change], mailbox: str, state: State, upto: int, moment: Moment) -> int:
+    """Drop messages up to `upto`, as many as one command may; returns the new floor."""
+    floor = min(upto, state.floor + TRIM_ROWS)
+    changes += [Change(message_key(mailbox, seq), None) for seq in range(state.floor + 1, floor + 1)]
+    at = Position(moment.offset, len(changes))
+    changes.append(Change(state_key(mailbox), msgspec.structs.replace(state, at=at, floor=floor)))
+    return floor
+
+
+def create(view: View, c: Create, moment: Moment, limits: Limits) -> Outcome:
+    """Make a group, or make a closed one anew: later seqs, a new epoch, and none of its old members."""
+    if _group_name(c.mailbox) is None:
+        raise Refused(Code.BAD_REQUEST, "only groups are created; a direct mailbox exists with its first message")
+    if c.by == SYSTEM:
+        raise Refused(Code.BAD_REQUEST, "a group is owned by a user: name its owner in 'by'")
+    old = view.state(c.mailbox)
+    if old is not None and old.epoch == c.id:
+        return Outcome([], [], _standing(view, c.mailbox, old, (c.by,)))
+    if old is not None and not old.closed:
+        raise Refused(Code.CONFLICT, "this group exists; choose another id")
+    head = view.head(c.mailbox).seq
+    generation = old.generation + 1 if old else 1
+    state = State(_ANY, c.id, c.by, c.policy, members=1, generation=generation, floor=head if old else 0)
+    changes = _Changes(moment)
+    changes.put(state_key(c.mailbox), state)
+    changes.put(member_key(c.mailbox, c.by), Member(_ANY, head, "owner", generation=generation))
+    effects = [_subscribe(c.mailbox, c.by, moment.offset)]
+    return Outcome(changes, effects, _standing(view, c.mailbox, state, (c.by,)))
+
+
+def join(view: View, c: Join, moment: Moment, limits: Limits) -> Outcome:
+    """Add members; those who are in already stay as they are."""
+    state = _open_group(view, c.mailbox)
+    names = tuple(dict.fromkeys(c.members or (c.by,)))
+    if SYSTEM in names:
+        raise Refused(Code.BAD_REQUEST, "'system' can't be a member")
+    if names != (c.by,):
+        _require(view, state, c, "admin", "only admins add others")
+    elif state.policy.join == "invite" and _find_member(view, state, c.mailbox, c.by) is None:
+        raise Refused(Code.FORBIDDEN, "this group is by invitation: ask an admin to add you")
+    added = [name for name in names if _find_member(view, state, c.mailbox, name) is None]
+    result = _standing(view, c.mailbox, state, names)
+    if not added:
+        return Outcome([], [], result)
+    head = view.head(c.mailbox).seq
+    changes = _Changes(moment)
+    for name in added:
+        changes.put(member_key(c.mailbox, name), Member(_ANY, head, generation=state.generation))
+    changes.put(state_key(c.mailbox), msgspec.structs.replace(state, members=state.members + len(added)))
+    return Outcome(changes, [_subscribe(c.mailbox, name, moment.offset) for name in added], result)
+
+
+def leave(view: View, c: Leave, moment: Moment, limits: Limits) -> Outcome:
+    """Remove members; the owner hands the group on or closes it first."""
+    state = _group(view, c.mailbox)
+    names = tuple(dict.fromkeys(c.members or (c.by,)))
+    if names != (c.by,):
+        _require(view, state, c, "admin", "only admins remove others")
+    if state.owner in names and not state.closed:
+        raise Refused(Code.CONFLICT, "the owner can't leave: give the role 'owner' to another, or close the group")
+    removed = [name for name in names if _find_member(view, state, c.mailbox, name) is not None]
+    if not removed:
+        return Outcome([], [], {"mailbox": c.mailbox, "members": names})
+    changes = _Changes(moment)
+    for name in removed:
+        changes.remove(member_key(c.mailbox, name))
+    changes.put(state_key(c.mailbox), msgspec.structs.replace(state, members=state.members - len(removed)))
+    effects = [
+        Effect(name, Unsubscribed(user=name, by=SYSTEM, mailbox=c.mailbox, src=moment.offset)) for name in removed
+    ]
+    return Outcome(changes, effects, {"mailbox": c.mailbox, "members": names})
+
+
+def role(view: View, c: Role, moment: Moment, limits: Limits) -> Outcome:
+    """Change a member's role."""
+    state = _open_group(view, c.mailbox)
+    _require(view, state, c, "owner", "only the owner gives roles")
+    member = _member(view, state, c.mailbox, c.member)
+    changes = _Changes(moment)
+    if member.role == c.role:
+        return Outcome(changes, [], {"mailbox": c.mailbox})
+    if member.role == "owner":
+        raise Refused(Code.CONFLICT, "a group has one owner: give the role to another instead")
+    changes.put(member_key(c.mailbox, c.member), msgspec.structs.replace(member, role=c.role))
+    if c.role == "owner":
+        old = _member(view, state, c.mailbox, state.owner)
+        changes.put(member_key(c.mailbox, state.owner), msgspec.structs.replace(old, role="admin"))
+        changes.put(state_key(c.mailbox), msgspec.structs.replace(state, owner=c.member))
+    return Outcome(changes, [], {"mailbox": c.mailbox})
+
+
+def mute(view: View, c: Mute, moment: Moment, limits: Limits) -> Outcome:
+    """Silence a member or all but admins."""
+    state = _open_group(view, c.mailbox)
+    _require(view, state, c, "admin", "only admins mute")
+    changes = _Changes(moment)
+    if c.member is None:
+        if state.muted != c.until:
+            changes.put(state_key(c.mailbox), msgspec.structs.replace(state, muted=c.until))
+        return Outcome(changes, [], {"mailbox": c.mailbox})
+    member = _member(view, state, c.mailbox, c.member)
+    if member.role != "member" and not _is(view, state, c, "owner"):
+        raise Refused(Code.FORBIDDEN, "only the owner mutes an admin")
+    if member.muted != c.until:
+        changes.put(member_key(c.mailbox, c.member), msgspec.structs.replace(member, muted=c.until))
+    return Outcome(changes, [], {"mailbox": c.mailbox})
+
+
+def recall(view: View, c: Recall, moment: Moment, limits: Limits) -> Outcome:
+    """Take a message's body back; its seq and id stay, so that a retry of it is still known."""
+    state = _existing(view, c.mailbox)
+    _require_reader(view, state, c)
+    message = view.message(c.mailbox, c.seq) if c.seq > state.floor else None
+    if message is None:
+        raise Refused(Code.NOT_FOUND, f"there is no message {c.seq}")
+    result = {"mailbox": c.mailbox, "seq": c.seq}
+    if message.recalled:
+        return Outcome([], [], result)
+    if not _is(view, state, c, "admin"):
+        if message.sender != c.by:
+            raise Refused(Code.FORBIDDEN, "only its sender or an admin recalls a message")
+        if moment.now - message.ts > limits.recall_seconds * 1_000:
+            raise Refused(Code.FORBIDDEN, f"a message can be recalled for {limits.recall_seconds} s")
+    head = view.head(c.mailbox).seq
+    changes = _Changes(moment)
+    changes.put(
+        message_key(c.mailbox, c.seq),
+        msgspec.structs.replace(message, body=msgspec.Raw(), recalled=head, recalled_by=c.by),
+    )
+    return Outcome(changes, [], result)
+
+
+def change_policy(view: View, c: ChangePolicy, moment: Moment, limits: Limits) -> Outcome:
+    """Change some fields of the policy."""
+    state = _open_group(view, c.mailbox)
+    _require(view, state, c, "admin", "only admins change the policy")
+    changed = {
+        field: value
+        for field in Policy.__struct_fields__
+        if (value := getattr(c.policy, field)) is not msgspec.UNSET
+    }
+    policy = msgspec.structs.replace(state.policy, **changed)
+    changes = _Changes(moment)
+    if policy != state.policy:
+        changes.put(state_key(c.mailbox), msgspec.structs.replace(state, policy=policy))
+    return Outcome(changes, [], {"mailbox": c.mailbox})
+
+
+def close(view: View, c: Close, moment: Moment, limits: Limits) -> Outcome:
+    """End a group."""
+    state = _group(view, c.mailbox)
+    _require(view, state, c, "owner", "only the owner closes a group")
+    changes = _Changes(moment)
+    if not state.closed:
+        changes.put(state_key(c.mailbox), msgspec.structs.replace(state, closed=True))
+    return Outcome(changes, [], {"mailbox": c.mailbox})
+
+
+def trim(view: View, c: Trim, moment: Moment, limits: Limits) -> Outcome:
+    """Drop old messages. The last one stays: it carries the head."""
+    state = _existing(view, c.mailbox)
+    _require(view, state, c, "admin", "only admins trim")
+    upto = min(c.upto, view.head(c.mailbox).seq - 1)
+    changes: list[Change] = []
+    floor = state.floor
+    if upto > floor:
+        floor = _trim_to(changes, c.mailbox, state, upto, moment)
+    return Outcome(changes, [], {"mailbox": c.mailbox, "floor": floor, "more": floor < upto})
+
+
+def may_read(view: View, mailbox: str, user: str) -> bool:
+    """Whether a user may read a mailbox that exists."""
+    if user == SYSTEM:
+        return True
+    if not mailbox.startswith("group:"):
+        return user in _fixed_readers(mailbox)
+    state = view.state(mailbox)
+    return state is not None and _find_member(view, state, mailbox, user) is not None
+
+
+_ANY = Position(0, 0)
+_SYSTEM_MEMBER = Member(_ANY, 0, "owner")
+
+_RULES: dict[type, Callable[[View, Any, Moment, Limits], Outcome]] = {
+    Create: create,
+    Join: join,
+    Leave: leave,
+    Role: role,
+    Mute: mute,
+    Recall: recall,
+    ChangePolicy: change_policy,
+    Close: close,
+    Trim: trim,
+}
+
+
+def _group_name(mailbox: str) -> str | None:
+    parsed: MailboxId = parse_mailbox(mailbox)
+    return parsed.name if parsed.kind == "group" else None
+
+
+def _existing(view: View, mailbox: str) -> State:
+    state = view.state(mailbox)
+    if state is None:
+        raise Refused(Code.NOT_FOUND, "there is no such mailbox")
+    return state
+
+
+def _group(view: View, mailbox: str) -> State:
+    if not mailbox.startswith("group:"):
+        raise Refused(Code.BAD_REQUEST, "only groups have members that come and go")
+    return _existing(view, mailbox)
+
+
+def _open_group(view: View, mailbox: str) -> State:
+    state = _group(view, mailbox)
+    if state.closed:
+        raise Refused(Code.FORBIDDEN, "this group is closed")
+    return state
+
+
+def _find_member(view: View, state: State, mailbox: str, user: str) -> Member | None:
+    member = view.member(mailbox, user)
+    return member if member is not None and member.generation == state.generation else None
+
+
+def _member(view: View, state: State, mailbox: str, user: str) -> Member:
+    member = _find_member(view, state, mailbox, user)
+    if member is None:
+        _not_member(user)
+    return member
+
+
+def _not_member(user: str) -> NoReturn:
+    raise Refused(Code.NOT_MEMBER, f"{user} is not in this group")
+
+
+def _is(view: View, state: State, c: MailboxCommand, role: str) -> bool:
+    """Whether who acts has at least this role."""
+    if c.by == SYSTEM:
+        return True
+    member = _find_member(view, state, c.mailbox, c.by)
+    return member is not None and _RANK[member.role] >= _RANK[role]
+
+
+def _require(view: View, state: State, c: MailboxCommand, role: str, message: str) -> None:
+    if _is(view, state, c, role):
+        return
+    _require_reader(view, state, c)
+    raise Refused(Code.FORBIDDEN, message)
+
+
+def _require_reader(view: View, state: State, c: MailboxCommand) -> None:
+    if not may_read(view, c.mailbox, c.by):
+        _not_member(c.by)
+
+
+def _standing(view: View, mailbox: str, state: State, members: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "mailbox": mailbox,
+        "epoch": state.epoch,
+        "head": view.head(mailbox).seq,
+        "members": members,
+    }
+
+
+def _subscribe(mailbox: str, user: str, offset: int) -> Effect:
+    return Effect(user, Subscribed(user=user, by=SYSTEM, mailbox=mailbox, src=offset))

@@ -1,0 +1,52 @@
+"""The mailboxes of a partition as the rules see them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from streams.mailboxes import layout
+from streams.mailboxes.layout import NONE, Last
+from tables.keys import member_key, message_key, state_key
+from tables.overlay import Decode
+from tables.rows import Member, Message, State
+
+
+class Rows(Protocol):
+    """What the view reads: an overlay."""
+
+    def get(self, key: bytes, decode: Decode) -> object: ...
+    def find(self, key: bytes, decode: Decode) -> object: ...
+
+
+class View:
+    """Typed reading of rows."""
+
+    __slots__ = ("_find", "_get")
+
+    def __init__(self, rows: Rows) -> None:
+        self._get = rows.get
+        self._find = rows.find
+
+    def state(self, mailbox: str) -> State | None:
+        """The mailbox, if it exists."""
+        return self._get(state_key(mailbox), layout.decode_state)  # type: ignore[return-value]
+
+    def member(self, mailbox: str, user: str) -> Member | None:
+        """The row of a member, of whatever generation of the mailbox."""
+        return self._get(member_key(mailbox, user), layout.decode_member)  # type: ignore[return-value]
+
+    def head(self, mailbox: str) -> Last:
+        """The last message."""
+        return self._get(layout.head_key(mailbox), layout.decode_last) or NONE  # type: ignore[return-value]
+
+    def own(self, mailbox: str, user: str) -> Last:
+        """A user's last message."""
+        return self._get(layout.own_key(mailbox, user), layout.decode_last) or NONE  # type: ignore[return-value]
+
+    def seq_of(self, mailbox: str, message_id: str) -> int | None:
+        """The seq of the kept message with this id."""
+        return self._find(layout.id_key(mailbox, message_id), layout.decode_seq)  # type: ignore[return-value]
+
+    def message(self, mailbox: str, seq: int) -> Message | None:
+        """A kept message."""
+        return self._find(message_key(mailbox, seq), layout.decode_message)  # type: ignore[return-value]

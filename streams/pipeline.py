@@ -1,0 +1,148 @@
+"""The Faust app: `faust -A streams worker`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import faust
+import structlog
+from faust.types import StreamT
+
+from streams import transport
+from streams.lanes import Lanes, Line
+from streams.mailboxes.agent import MailboxAgent
+from streams.mailboxes.layout import MailboxLayout
+from streams.mailboxes.rules import Limits
+from streams.outbox import Outbox
+from streams.settings import Settings, settings
+from streams.status import StatusServer
+from streams.topics import topics
+from streams.users.agent import UserAgent, UserLayout
+from tables.options import rocksdb_options
+from tables.table import JournaledTable, JournaledTables
+
+_HEARTBEAT_SECONDS = 3.0
+_REBALANCE_SECONDS = 15.0
+_COMMIT_SECONDS = 1.0
+_POLL_RECORDS = 4_000
+
+
+class Pipeline(faust.App):  # type: ignore[misc]
+    """Faust's app with the parts that are Readcast's: two tables, their lanes, an outbox."""
+
+    def __init__(self, settings: Settings) -> None:
+        transport.register()
+        super().__init__(settings.app_id, **_faust_settings(settings))
+        self.settings = settings
+        self.topic_names = topics(settings)
+        mailboxes = self._journaled_table("mailbox", MailboxLayout())
+        users = self._journaled_table("user", UserLayout())
+        rules = Limits(max_body=settings.max_body, recall_seconds=settings.recall_seconds)
+        self.lanes = Lanes(
+            self,
+            [
+                Line(self.topic_names.mailbox_commands, MailboxAgent(rules), mailboxes),
+                Line(self.topic_names.user_commands, UserAgent(), users),
+            ],
+        )
+
+    def _journaled_table(self, name: str, layout: Any) -> JournaledTable:
+        table = JournaledTable(
+            self,
+            name=name,
+            layout=layout,
+            partitions=self.settings.partitions,
+            bootstrap_servers=self.settings.bootstrap_servers,
+            options=rocksdb_options(self.settings.rocksdb_cache, self.settings.rocksdb_write_buffers),
+        )
+        self.tables.add(table)
+        return table
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where effects, answers and dead letters go."""
+        return Outbox(self.producer, self.topic_names, self.settings.partitions)
+
+    async def on_start(self) -> None:
+        """Serve health and metrics while the worker runs."""
+        await super().on_start()
+        if not self.client_only and not self.producer_only:
+            await self.add_runtime_dependency(StatusServer(self.settings, self))
+
+
+def _faust_settings(settings: Settings) -> dict[str, Any]:
+    """Faust's settings, each with the reason where it isn't plain."""
+    return {
+        "broker": [f"{transport.SCHEME}://{server}" for server in settings.bootstrap_servers.split(",")],
+        "TableManager": JournaledTables,
+        "store": "memory://",
+        "topic_partitions": settings.partitions,
+        # Topics are made by the `topics` command, with the configuration that the guarantees need.
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "topic_replication_factor": settings.replication_factor,
+        "table_standby_replicas": settings.standby_replicas,
+        "web_enabled": False,
+        # Lanes end at once and lose nothing by it, so no rebalance has to wait for streams.
+        "stream_wait_empty": False,
+        "broker_session_timeout": settings.session_timeout,
+        "broker_heartbeat_interval": min(_HEARTBEAT_SECONDS, settings.session_timeout / 3),
+        "broker_rebalance_timeout": _REBALANCE_SECONDS,
+        "broker_commit_interval": _COMMIT_SECONDS,
+        "broker_max_poll_records": _POLL_RECORDS,
+        "consumer_auto_offset_reset": "earliest",
+        "producer_acks": -1,
+        "producer_linger": 0.0,
+        "worker_redirect_stdouts": False,
+        "logging_config": _logging_config(),
+    }
+
+
+def _logging_config() -> dict[str, Any]:
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+        "root": {"handlers": ["console"], "level": "INFO"},
+        # aiokafka asks for a debug record on each send, which costs a quarter of the throughput.
+        "loggers": {"aiokafka": {"level": "WARNING"}, "faust": {"level": "WARNING"}},
+    }
+
+
+def _configure_structlog() -> None:
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+_configure_structlog()
+app = Pipeline(settings())
+
+_raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+
+
+@app.agent(app.topic(app.topic_names.mailbox_commands, partitions=app.settings.partitions, **_raw), name="mailboxes")
+async def mailboxes(stream: StreamT[Any]) -> None:
+    """Hand each batch of mailbox commands to its lane and go on."""
+    async for event in stream.events():
+        app.lanes.offer(event.message)
+
+
+@app.agent(app.topic(app.topic_names.user_commands, partitions=app.settings.partitions, **_raw), name="users")
+async def users(stream: StreamT[Any]) -> None:
+    """Hand each batch of user commands to its lane and go on."""
+    async for event in stream.events():
+        app.lanes.offer(event.message)
+
+
+import streams.cli  # noqa: E402,F401  registers the app's commands
+
+logging.captureWarnings(True)

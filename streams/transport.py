@@ -1,0 +1,166 @@
+"""A Faust transport whose unit is a batch: one event per partition and poll.
+
+Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in four things:
+
+- An event's value is the list of records of one poll; its offset is that of the last one.
+- What is done is told by the lanes (`mark_done`), and only that is committed. Faust's own
+  acknowledgements count an event that a stream skipped in a rebalance as done, and would lose it.
+- Changelogs are never fetched here: the tables read them.
+- Its producer sends whole record batches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import aiokafka
+import structlog
+from aiokafka.errors import KafkaError
+from faust.transport import drivers
+from faust.transport.consumer import ensure_TPset
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage, Message
+
+log = structlog.get_logger(__name__)
+
+SCHEME = "readcast"
+BATCH_SIZE = 3 << 20
+"""Bytes of the largest record batch that the producer builds; below the topics' `max.message.bytes`."""
+
+
+class RecordBatch(NamedTuple):
+    """The records of one partition from one poll, in offset order."""
+
+    records: list[aiokafka.ConsumerRecord]
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Adds what a lane asks of the group: where it stands."""
+
+    async def committed(self, tp: TP) -> int:
+        """The group's committed offset, or the partition's first one."""
+        return await self.call_thread(self._committed, tp)
+
+    async def _committed(self, tp: TP) -> int:
+        consumer = self._ensure_consumer()
+        partition = aiokafka.TopicPartition(tp.topic, tp.partition)
+        committed = await consumer.committed(partition)
+        first = (await consumer.beginning_offsets([partition]))[partition]
+        return first if committed is None else max(committed, first)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        consumer = self._ensure_consumer()
+        try:
+            await consumer.commit({aiokafka.TopicPartition(*tp): offset for tp, offset in offsets.items()})
+        except KafkaError as error:
+            # Harmless: what isn't committed is decided again, to the same rows.
+            log.warning("commit failed, the next one covers it", reason=repr(error))
+            return False
+        now = time.monotonic()
+        self.tp_last_committed_at.update(dict.fromkeys(offsets, now))
+        return True
+
+
+class Consumer(driver.Consumer):
+    """Fetches batches; commits what the lanes have done."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._done: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def committed(self, tp: TP) -> int:
+        """Where a lane starts: the group's committed offset, or the partition's first one."""
+        return await self._thread.committed(tp)
+
+    def mark_done(self, tp: TP, next_offset: int) -> None:
+        """All records before `next_offset` are decided and kept."""
+        self._done[tp] = next_offset
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[RecordBatch]]:
+        found = await super()._getmany(active_partitions, timeout)
+        return {tp: [RecordBatch(records)] for tp, records in found.items() if records}
+
+    def _to_message(self, tp: TP, record: RecordBatch) -> ConsumerMessage:
+        last = record.records[-1]
+        return ConsumerMessage(
+            last.topic,
+            last.partition,
+            last.offset,
+            last.timestamp / 1000,
+            last.timestamp_type,
+            last.headers,
+            None,
+            record.records,
+            last.checksum,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        super().resume_partitions({tp for tp in ensure_TPset(tps) if not self._is_changelog_tp(tp)})
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        # Stop deciding first, then commit what was decided, then let go.
+        await self.app.lanes.stop_all()
+        await self.commit()
+        self._done.clear()
+        await super().on_partitions_revoked(revoked)
+
+    def track_message(self, message: Message) -> None:
+        self._on_message_in(message.tp, message.offset, message)
+
+    def ack(self, message: Message) -> bool:
+        message.acked = True
+        return True
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Holes are the lanes' business."""
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        assigned = self.assignment()
+        ahead = {tp: n for tp, n in self._done.items() if tp in assigned and self._committed_offset[tp] != n}
+        if not ahead or not await self._commit(ahead):
+            return False
+        self._committed_offset.update(ahead)
+        self.app.monitor.on_tp_commit(ahead)
+        return True
+
+
+class Producer(driver.Producer):
+    """Sends whole record batches besides what Faust sends."""
+
+    def _settings_default(self) -> Mapping[str, Any]:
+        return {**super()._settings_default(), "max_batch_size": BATCH_SIZE, "max_request_size": 4 * BATCH_SIZE}
+
+    def create_batch(self) -> Any:
+        """An empty record batch."""
+        return self._ensure_producer().create_batch()
+
+    async def send_batch(self, batch: Any, topic: str, partition: int) -> int:
+        """Store a batch; returns the offset of its first record, once all in-sync replicas have it."""
+        stored = await self._ensure_producer().send_batch(batch, topic, partition=partition)
+        offset: int = (await stored).offset
+        return offset
+
+    async def partitions_for(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return len(await self._ensure_producer().partitions_for(topic))
+
+
+class Transport(driver.Transport):
+    """The transport behind `readcast://host:port`."""
+
+    Consumer = Consumer
+    Producer = Producer
+
+
+def register() -> None:
+    """Make `readcast://` known to Faust."""
+    drivers.TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"

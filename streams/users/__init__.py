@@ -1,0 +1,1 @@
+"""Users: how far each has read, and which mailboxes they are in."""

@@ -1,0 +1,33 @@
+"""The rules of users: what a command makes of a cursor."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from streams.commands import AnyUserCommand, Read, Subscribed, Unread, Unsubscribed
+from streams.errors import Code, Refused
+from streams.ids import SYSTEM
+from tables.rows import Cursor
+
+
+def decide(cursor: Cursor, c: AnyUserCommand) -> Cursor:
+    """The cursor after a command; raises `Refused`."""
+    if c.by not in (c.user, SYSTEM):
+        raise Refused(Code.FORBIDDEN, "only the user moves their own cursor")
+    match c:
+        case Read():
+            return replace(cursor, read=max(cursor.read, c.seq))
+        case Unread():
+            return replace(cursor, read=min(cursor.read, c.seq))
+        case Subscribed() | Unsubscribed():
+            return _membership(cursor, c)
+    raise TypeError(f"not a command on a cursor: {c!r}")
+
+
+def _membership(cursor: Cursor, c: Subscribed | Unsubscribed) -> Cursor:
+    if c.by != SYSTEM:
+        raise Refused(Code.FORBIDDEN, "joining and leaving are commands to the mailbox")
+    # An effect may come late and twice; the mailbox command that caused it says which one is newer.
+    if c.src <= cursor.src:
+        return cursor
+    return replace(cursor, member=isinstance(c, Subscribed), src=c.src)

@@ -1,0 +1,40 @@
+"""Keys of the rows, and what a key is about."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+def state_key(mailbox: str) -> bytes:
+    """Key of a mailbox's State row."""
+    return f"{mailbox}/s".encode()
+
+
+def member_key(mailbox: str, user: str) -> bytes:
+    """Key of a Member row."""
+    return f"{mailbox}/u/{user}".encode()
+
+
+def message_key(mailbox: str, seq: int) -> bytes:
+    """Key of a Message row; keys sort in seq order."""
+    return f"{mailbox}/m/{seq:016d}".encode()
+
+
+def cursor_key(user: str, mailbox: str) -> bytes:
+    """Key of a Cursor row."""
+    return f"{user}/c/{mailbox}".encode()
+
+
+class RowKey(NamedTuple):
+    """A key taken apart: whose row, which kind (`s`, `u`, `m`, `c`), and which one of that kind."""
+
+    owner: str
+    kind: str
+    name: str
+
+
+def parse_key(key: bytes) -> RowKey:
+    """Take a row's key apart; ids hold no slash, so this has one reading."""
+    owner, _, rest = key.decode().partition("/")
+    kind, _, name = rest.partition("/")
+    return RowKey(owner, kind, name)

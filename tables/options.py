@@ -1,0 +1,32 @@
+"""RocksDB options: small, explicit, and shared by all partitions of a process."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from rocksdict import BlockBasedOptions, Cache, Options, WriteBufferManager
+
+_BLOOM_BITS_PER_KEY = 10.0
+_WRITE_BUFFER = 32 << 20
+
+
+@cache
+def rocksdb_options(cache_bytes: int, write_buffer_bytes: int) -> Options:
+    """Options of every database in this process.
+
+    Blocks and memtables of all of them together stay within the two limits (bytes). The
+    filter is asked on each first sight of a message id, which is a miss nearly always.
+    """
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(cache_bytes))
+    table.set_bloom_filter(_BLOOM_BITS_PER_KEY, False)
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_block_based_table_factory(table)
+    options.set_write_buffer_manager(WriteBufferManager(write_buffer_bytes, False))
+    options.set_write_buffer_size(_WRITE_BUFFER)
+    options.set_max_open_files(512)
+    options.set_keep_log_file_num(2)
+    return options

@@ -1,0 +1,81 @@
+"""The overlay: a batch's own rows over what its partition has kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from tables.rows import Position
+
+if TYPE_CHECKING:
+    from tables.partition import Partition
+
+Decode: TypeAlias = Callable[[bytes], Any]
+
+
+class Row(Protocol):
+    """A row of a log."""
+
+    @property
+    def at(self) -> Position: ...
+
+
+class Layout(Protocol):
+    """What a table's rows mean: how to decode one, and which local keys follow from it."""
+
+    def decode(self, key: bytes, value: bytes) -> Row:
+        """The typed row; `ValueError` (msgspec's errors are) if it isn't one."""
+
+    def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:
+        """Bring the derived keys in line with a row that is about to be put (None: removed)."""
+
+
+_ABSENT = object()
+
+
+class Overlay:
+    """Reads see the batch's rows first; nothing is written until the partition keeps it."""
+
+    __slots__ = ("_layout", "_now", "_partition", "derived", "rows")
+
+    def __init__(self, partition: Partition, layout: Layout) -> None:
+        self._partition = partition
+        self._layout = layout
+        self._now: dict[bytes, Any] = {}
+        self.rows: dict[bytes, bytes | None] = {}
+        self.derived: dict[bytes, Any] = {}
+
+    def get(self, key: bytes, decode: Decode) -> Any:
+        """The value of a key that is asked for often: kept decoded in memory."""
+        found = self._now.get(key, _ABSENT)
+        return self._partition.get(key, decode) if found is _ABSENT else found
+
+    def find(self, key: bytes, decode: Decode) -> Any:
+        """The value of a key that is asked for once."""
+        found = self._now.get(key, _ABSENT)
+        return self._partition.find(key, decode) if found is _ABSENT else found
+
+    def raw(self, key: bytes) -> bytes | None:
+        """A row as it stands in the log."""
+        return self.rows[key] if key in self.rows else self._partition.raw(key)
+
+    def prefetch(self, keys: Iterable[bytes], decode: Decode) -> None:
+        """Read many keys at once that `find` will be asked for."""
+        wanted = [key for key in keys if key not in self._now]
+        for key, value in zip(wanted, self._partition.raw_many(wanted), strict=True):
+            self._now[key] = None if value is None else decode(value)
+
+    def put(self, key: bytes, row: Row | None, value: bytes | None) -> None:
+        """Add a logged row (`value`: its bytes in the log), with all that is derived from it."""
+        self._layout.derive(self, key, row)
+        self._now[key] = row
+        self.rows[key] = value
+
+    def put_derived(self, key: bytes, value: Any) -> None:
+        """Set a derived key (None removes it)."""
+        self._now[key] = value
+        self.derived[key] = value
+
+    def changed(self) -> dict[bytes, Any]:
+        """Every key read in bulk or put, with its value now."""
+        return self._now

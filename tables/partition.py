@@ -1,0 +1,194 @@
+"""One partition of a journaled table: a RocksDB database that is a prefix of the log."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+from rocksdict import AccessType, Options, Rdict, ReadOptions, WriteBatch
+
+from tables.overlay import Decode, Layout, Overlay, Row
+from tables.rows import AT_HEADER, ORIGIN, Position
+
+log = structlog.get_logger(__name__)
+
+PROGRESS_KEY = b"\x00at"
+_CACHED_ROWS = 200_000
+
+_encode_derived = msgspec.msgpack.Encoder().encode
+
+
+class Progress(NamedTuple):
+    """How far a partition has kept its log: the next offset to read, the last position, and when (s since 1970)."""
+
+    next_offset: int = 0
+    at: Position = ORIGIN
+    kept: float = 0.0
+
+
+class LogRecord(NamedTuple):
+    """A record of the log as a partition applies it."""
+
+    offset: int
+    key: bytes
+    value: bytes | None
+    headers: Iterable[tuple[str, bytes]] = ()
+
+
+_decode_progress = msgspec.msgpack.Decoder(Progress).decode
+
+
+class Partition:
+    """Rows, what is derived from them and the log's offset, always written together."""
+
+    def __init__(self, path: Path, layout: Layout, options: Options) -> None:
+        self._path = path
+        self._layout = layout
+        self._options = options
+        self._open()
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Options reach a database that exists only by its column family.
+        self._db = Rdict(
+            str(self._path),
+            options=self._options,
+            column_families={"default": self._options},
+            access_type=AccessType.read_write(),
+        )
+        self._cache: dict[bytes, Any] = {}
+        stored = self._db.get(PROGRESS_KEY)
+        self._progress = Progress() if stored is None else _decode_progress(stored)
+
+    def close(self) -> None:
+        """Release the folder's lock."""
+        self._db.close()
+        self._cache.clear()
+        gc.collect()
+
+    def wipe(self) -> None:
+        """Forget everything; the log has it all."""
+        self.close()
+        shutil.rmtree(self._path)
+        self._open()
+
+    @property
+    def progress(self) -> Progress:
+        """How far the log has been kept."""
+        return self._progress
+
+    def get(self, key: bytes, decode: Decode) -> Any:
+        """A decoded value, remembered in memory."""
+        cache = self._cache
+        if key in cache:
+            return cache[key]
+        if len(cache) >= _CACHED_ROWS:
+            cache.clear()
+        found = cache[key] = self.find(key, decode)
+        return found
+
+    def find(self, key: bytes, decode: Decode) -> Any:
+        """A decoded value, or None."""
+        value = self._db.get(key)
+        return None if value is None else decode(value)
+
+    def raw(self, key: bytes) -> bytes | None:
+        """The bytes under a key."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def raw_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """The bytes under many keys, read at once."""
+        values: list[bytes | None] = self._db.get(keys) if keys else []
+        return values
+
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Keys with a prefix, in order, from the first beyond `after`. Don't keep it over an await."""
+        read = ReadOptions()
+        read.set_iterate_upper_bound(prefix[:-1] + bytes([prefix[-1] + 1]))
+        for key, value in self._db.items(from_key=max(prefix, after), read_opt=read):
+            if key != after:
+                yield key, value
+
+    def overlay(self) -> Overlay:
+        """A place for a batch's rows."""
+        return Overlay(self, self._layout)
+
+    def keep(self, overlay: Overlay, at: Position, next_offset: int) -> None:
+        """Write an overlay's rows, all that is derived from them, and the progress, in one batch."""
+        progress = Progress(next_offset, at, time.time())
+        batch = WriteBatch(raw_mode=True)
+        for key, value in overlay.rows.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        for key, value in overlay.derived.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, _encode_derived(value))
+        batch.put(PROGRESS_KEY, _encode_derived(progress))
+        self._db.write(batch)
+        self._progress = progress
+        self._remember(overlay)
+
+    def _remember(self, overlay: Overlay) -> None:
+        cache = self._cache
+        for key, value in overlay.changed().items():
+            if key in cache:
+                cache[key] = value
+
+    def apply(self, records: list[LogRecord]) -> set[bytes]:
+        """Take records of the log, by the position rule.
+
+        Returns the keys under which a record was skipped that differs from the row that holds: once the
+        log is compacted, only that record would be left, so the owner has to write the row again.
+        """
+        overlay = self.overlay()
+        at = self._progress.at
+        displaced: set[bytes] = set()
+        for record in records:
+            if record.offset < self._progress.next_offset:
+                continue
+            row, position = self._read(record)
+            if position > at:
+                overlay.put(record.key, row, record.value)
+                displaced.discard(record.key)
+                at = position
+            elif overlay.raw(record.key) != record.value:
+                displaced.add(record.key)
+        if records:
+            next_offset = max(records[-1].offset + 1, self._progress.next_offset)
+            self.keep(overlay, at, next_offset)
+        return displaced
+
+    def _read(self, record: LogRecord) -> tuple[Row | None, Position]:
+        try:
+            if record.value is None:
+                return None, header_position(record.headers)
+            row = self._layout.decode(record.key, record.value)
+        except ValueError as error:
+            log.warning("a record of the log is no row, skipped", offset=record.offset, reason=str(error))
+            return None, ORIGIN
+        return row, row.at
+
+    def current(self, key: bytes) -> Row | None:
+        """The row that holds under a key."""
+        value = self.raw(key)
+        return None if value is None else self._layout.decode(key, value)
+
+
+def header_position(headers: Iterable[tuple[str, bytes]]) -> Position:
+    """The position of a record without a value, from its header; `ValueError` if it has none."""
+    for name, value in headers:
+        if name == AT_HEADER:
+            offset, index = value.split(b",")
+            return Position(int(offset), int(index))
+    raise ValueError("a record without a value needs the header 'at'")

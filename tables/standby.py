@@ -1,0 +1,54 @@
+"""Standbys: warm copies of partitions that another worker decides."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from tables.partition import LogRecord, Partition
+from tables.reader import open_reader
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 1.0
+
+
+class Standby:
+    """Follows the log of some partitions and applies what it brings."""
+
+    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._topic = topic
+        self._task: asyncio.Task[None] | None = None
+
+    def follow(self, partitions: dict[int, Partition]) -> None:
+        """Follow these partitions; call `stop` first."""
+        if partitions:
+            self._task = asyncio.create_task(self._run(partitions), name=f"standby {self._topic}")
+
+    async def stop(self) -> None:
+        """Let go of all partitions."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self, partitions: dict[int, Partition]) -> None:
+        while True:
+            try:
+                await self._follow(partitions)
+            except KafkaError as error:
+                log.warning("a standby lost its log, trying again", topic=self._topic, reason=repr(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _follow(self, partitions: dict[int, Partition]) -> None:
+        async with open_reader(self._bootstrap_servers) as consumer:
+            consumer.assign([TopicPartition(self._topic, number) for number in partitions])
+            for number, partition in partitions.items():
+                consumer.seek(TopicPartition(self._topic, number), partition.progress.next_offset)
+            while True:
+                for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                    partitions[tp.partition].apply([LogRecord(r.offset, r.key, r.value, r.headers) for r in records])

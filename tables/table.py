@@ -1,0 +1,115 @@
+"""The journaled table: Faust assigns its partitions, it keeps and restores them itself."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from faust import Table
+from faust.tables import TableManager
+from faust.tables.recovery import Recovery
+from faust.types import TP, AppT
+from rocksdict import Options
+
+from tables.overlay import Layout
+from tables.partition import LogRecord, Partition
+from tables.reader import read_range
+from tables.standby import Standby
+
+log = structlog.get_logger(__name__)
+
+_STALE_SECONDS = 3 * 86_400
+"""A folder untouched for longer may have missed removals that compaction has forgotten (7 days)."""
+
+
+class JournaledTable(Table):  # type: ignore[misc]
+    """A Faust table whose changelog is the log of record.
+
+    Faust decides which worker has which partition, active or standby, and hands that to
+    `on_rebalance` and `on_recovery_completed`. The rows are read and written by partition.
+    """
+
+    def __init__(
+        self, app: AppT, *, name: str, layout: Layout, partitions: int, bootstrap_servers: str, options: Options
+    ) -> None:
+        super().__init__(app, name=name, partitions=partitions, key_type=bytes, value_type=bytes)
+        self.log_topic: str = self.changelog_topic.get_topic_name()
+        self._layout = layout
+        self._bootstrap_servers = bootstrap_servers
+        self._options = options
+        self._open: dict[int, Partition] = {}
+        self._standby = Standby(bootstrap_servers, self.log_topic)
+
+    def partition(self, number: int) -> Partition:
+        """A partition's database, opened when it is first asked for."""
+        if number not in self._open:
+            path = self.app.conf.tabledir / f"{self.name}-{number}.db"
+            self._open[number] = Partition(path, self._layout, self._options)
+        return self._open[number]
+
+    async def catch_up(self, number: int) -> set[bytes]:
+        """Apply all of the log that isn't kept yet; returns the displaced keys (see `Partition.apply`)."""
+        partition = self.partition(number)
+        tp = TP(self.log_topic, number)
+        end = (await self.app.consumer.highwaters(tp))[tp]
+        self._forget_if_unusable(partition, number, end)
+        displaced: set[bytes] = set()
+        start = partition.progress.next_offset
+        if start < end:
+            async for records in read_range(self._bootstrap_servers, self.log_topic, number, start, end):
+                displaced |= partition.apply([LogRecord(r.offset, r.key, r.value, r.headers) for r in records])
+        return displaced
+
+    def _forget_if_unusable(self, partition: Partition, number: int, end: int) -> None:
+        progress = partition.progress
+        if progress.next_offset > end:
+            log.error("the log is shorter than the table, rebuilding", table=self.name, partition=number)
+            partition.wipe()
+        elif 0 < progress.next_offset < end and time.time() - progress.kept > _STALE_SECONDS:
+            log.info("the table's folder is too old to catch up, rebuilding", table=self.name, partition=number)
+            partition.wipe()
+
+    async def on_start(self) -> None:
+        """Nothing to declare: topics are made by the `topics` command."""
+
+    async def on_stop(self) -> None:
+        await self._standby.stop()
+        self._close(set(self._open))
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        await self._standby.stop()
+        ours = {tp.partition for tp in assigned if tp.topic == self.log_topic}
+        self._close(set(self._open) - ours)
+
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        await self._standby.stop()
+        actives = {tp.partition for tp in active_tps}
+        self._standby.follow({tp.partition: self.partition(tp.partition) for tp in standby_tps - active_tps})
+        self.app.lanes.start_lanes(self, actives)
+
+    def _close(self, numbers: set[int]) -> None:
+        for number in numbers:
+            self._open.pop(number).close()
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        return None
+
+
+class _Recovery(Recovery):  # type: ignore[misc]
+    """Faust's part of a rebalance, without reading changelogs: each lane reads its own to the end anyway."""
+
+    def need_recovery(self) -> bool:
+        return False
+
+
+class JournaledTables(TableManager):  # type: ignore[misc]
+    """Faust's table manager with that recovery."""
+
+    @property
+    def recovery(self) -> Any:
+        if self._recovery is None:
+            self._recovery = _Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
