@@ -78,7 +78,7 @@ class Rows:
         self._requests.take_cursor(name, mailbox, row)
         if row.read != (before.read if before else 0):
             self._show_cursor(user, mailbox)
-        if row.member and user.has_cursors and not (before and before.member):
+        if row.member and user.has_cursors and row.src > (before.src if before else -1):
             self.watching.added(user, mailbox)
 
     def take_reply(
@@ -151,8 +151,13 @@ class Rows:
             self.watching.removed(user, mailbox)
 
     def _take_state(self, partition: int, channel: Channel, row: State) -> None:
-        if self._is_new("mailbox", partition, row.at) and not channel.take_state(row):
-            self.loader.resync(channel)
+        if not self._is_new("mailbox", partition, row.at) or channel.take_state(row):
+            return
+        # Made anew: its old members are out, without a row for each.
+        for box in list(channel.boxes.values()):
+            if box.member is not None and box.member.generation != row.generation:
+                self.watching.removed(box.user, channel.mailbox)
+        self.loader.resync(channel)
 
     def _show_cursor(self, user: User, mailbox: str) -> None:
         box = user.boxes.get(mailbox)

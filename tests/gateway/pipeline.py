@@ -30,6 +30,7 @@ class Mailbox:
     """What the mailbox agent knows of one mailbox."""
 
     epoch: str = ""
+    generation: int = 0
     members: dict[str, Member] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
     at: Position = ORIGIN
@@ -98,6 +99,10 @@ class Pipeline:
     def _create(self, command: commands.Create) -> None:
         box = self.mailboxes[command.mailbox]
         box.epoch = command.id
+        box.generation += 1
+        box.members.clear()
+        self._state(command.mailbox, Position(self._offset, 0))
+        self._offset += 1
         self._add(command, (command.by,), "owner")
 
     def _join(self, command: commands.Join) -> None:
@@ -108,7 +113,7 @@ class Pipeline:
         for index, name in enumerate(names):
             self._subscribe(name, command.mailbox)
             at = Position(self._offset, index)
-            member = Member(at=at, joined=box.head, role=role)
+            member = Member(at=at, joined=box.head, role=role, generation=box.generation)
             box.members[name] = member
             self._log(command.mailbox, f"u/{name}", member, at)
         self._state(command.mailbox, Position(self._offset, len(names)))
@@ -122,7 +127,7 @@ class Pipeline:
             box.members.pop(name, None)
             at = Position(self._offset, index)
             self._log(command.mailbox, f"u/{name}", None, at)
-            self._cursor(name, command.mailbox, member=False)
+            self._cursor(name, command.mailbox, member=False, src=self._offset)
         self._reply(command, {"mailbox": command.mailbox, "members": list(names)})
 
     def _send(self, command: commands.Send) -> None:
@@ -233,7 +238,7 @@ class Pipeline:
         return user in (*parsed.pair, name, "system")
 
     def _subscribe(self, user: str, mailbox: str) -> None:
-        self._cursor(user, mailbox, member=True)
+        self._cursor(user, mailbox, member=True, src=self._offset)
 
     def _cursor(self, user: str, mailbox: str, **changes: Any) -> None:
         self._offset += 1
@@ -247,7 +252,10 @@ class Pipeline:
 
     def _state(self, mailbox: str, at: Position) -> None:
         box = self.mailboxes[mailbox]
-        self._log(mailbox, "s", State(at=at, epoch=box.epoch, members=len(box.members)), at)
+        state = State(
+            at=at, epoch=box.epoch, members=len(box.members), generation=box.generation or 1
+        )
+        self._log(mailbox, "s", state, at)
 
     def _log(self, mailbox: str, rest: str, row: Any, at: Position) -> None:
         self.mailboxes[mailbox].at = at

@@ -332,3 +332,20 @@ async def test_a_duplicate_send_gets_the_first_receipt(house: House, group: str)
     assert (await alice.send(group, "x", id=message_id))["duplicate"] is False
     again = await alice.send(group, "x", id=message_id)
     assert (again["seq"], again["duplicate"]) == (1, True)
+
+
+async def test_a_group_made_anew_is_without_its_old_members(house: House, group: str):
+    house.pipeline.make(group, "alice", "bob")
+    alice, bob = await house.synced("alice"), await house.synced("bob")
+    house.pipeline.post(group)
+    await bob.message(group, 1)
+    created = await alice.request("create", mailbox=group, policy={})
+    await bob.expect("left", mailbox=group)
+    assert group not in await bob.sync()
+    assert (await alice.sync())[group]["epoch"] == created["epoch"]
+    house.pipeline.post(group)
+    await alice.message(group, 2)
+    await alice.request("join", mailbox=group, members=["bob"])
+    house.pipeline.post(group)
+    await bob.message(group, 3)
+    assert bob.seqs(group) == [1, 3]
