@@ -7,6 +7,7 @@ from typing import Any
 
 import faust
 import structlog
+from faust.app.base import BootStrategy
 from faust.types import StreamT
 
 from streams import transport
@@ -28,8 +29,16 @@ _COMMIT_SECONDS = 1.0
 _POLL_RECORDS = 4_000
 
 
+class _Boot(BootStrategy):  # type: ignore[misc]
+    """Faust's web server answers about tables without a login; it stays off, whatever the command line says."""
+
+    enable_web = False
+
+
 class Pipeline(faust.App):  # type: ignore[misc]
     """Faust's app with the parts that are Readcast's: two tables, their lanes, an outbox."""
+
+    BootStrategy = _Boot
 
     def __init__(self, settings: Settings) -> None:
         transport.register()
@@ -107,7 +116,12 @@ def _logging_config() -> dict[str, Any]:
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
         "root": {"handlers": ["console"], "level": "INFO"},
         # aiokafka asks for a debug record on each send, which costs a quarter of the throughput.
-        "loggers": {"aiokafka": {"level": "WARNING"}, "faust": {"level": "WARNING"}},
+        "loggers": {
+            "aiokafka": {"level": "WARNING"},
+            "faust": {"level": "WARNING"},
+            "streams": {"level": "INFO"},
+            "tables": {"level": "INFO"},
+        },
     }
 
 
@@ -115,8 +129,9 @@ def _configure_structlog() -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            structlog.processors.format_exc_info,
-            structlog.stdlib.render_to_log_kwargs,
+            structlog.dev.ConsoleRenderer(
+                colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+            ),
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,

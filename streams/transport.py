@@ -124,6 +124,8 @@ class Consumer(driver.Consumer):
         """Holes are the lanes' business."""
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        if not self._done:
+            return False
         assigned = self.assignment()
         ahead = {tp: n for tp, n in self._done.items() if tp in assigned and self._committed_offset[tp] != n}
         if not ahead or not await self._commit(ahead):
