@@ -109,6 +109,7 @@ class Channel:
         """Forget where the log stands: facts asked for from here on will say."""
         self.phase = Phase.OPENING
         self.generation += 1
+        self.known_head = 0
         self.early.clear()
 
     def open(self, fact: Fact, as_of: Position, generation: int) -> bool:

@@ -23,7 +23,7 @@ from gateway.settings import Settings
 from gateway.watching import Watching
 from streams import commands
 from streams.errors import Code, Refused
-from streams.ids import parse_mailbox
+from streams.ids import MailboxId, parse_mailbox
 
 log = structlog.get_logger()
 
@@ -94,10 +94,7 @@ class Operations:
     async def handle(self, session: Session, frame: wire.AnyFrame) -> None:
         """Handle a frame of a client that is in."""
         if isinstance(frame, wire.MailboxFrame):
-            try:
-                parse_mailbox(frame.mailbox)
-            except ValueError as error:
-                raise Refused(Code.BAD_REQUEST, str(error)) from None
+            _parsed(frame.mailbox)
         await self._handlers[type(frame)](session, frame)
 
     def left(self, session: Session) -> None:
@@ -137,21 +134,23 @@ class Operations:
         )
 
     async def _resume(self, session: Session, frame: wire.Hello) -> None:
-        since = frame.since
-        if not since:
-            return
-        if len(since) > self._settings.watched:
-            raise Refused(
-                Code.BAD_REQUEST, f"at most {self._settings.watched} mailboxes in `since`"
-            )
-        user = session.user
-        for mailbox in since:
-            _check_reach(user, mailbox)
+        if len(frame.since) > self._settings.watched:
+            message = f"at most {self._settings.watched} mailboxes in `since`"
+            raise Refused(Code.BAD_REQUEST, message)
+        user, places = session.user, {}
+        for mailbox, place in frame.since.items():
+            try:
+                _check_reach(user, mailbox)
+                places[mailbox] = place
+            except Refused as error:
+                session.refuse(error, frame.ref, mailbox)
         unsure = [
-            name for name, (_, seq) in since.items() if self._watching.needs_facts(user, name, seq)
+            name for name, (_, seq) in places.items() if self._watching.needs_facts(user, name, seq)
         ]
-        opening = await self._loader.ask(user, unsure) if unsure else None
-        session.spawn(self._watching.resume(session, frame, opening), frame.ref)
+        if places:
+            opening = await self._loader.ask(user, unsure)
+            resume = self._watching.resume(session, places, opening, frame.ref)
+            session.spawn(resume, frame.ref)
 
     async def _ping(self, session: Session, frame: wire.Ping) -> None:
         session.emit(wire.event("pong", frame.ref))
@@ -169,8 +168,9 @@ class Operations:
 
     def _unwatch(self, session: Session, frame: wire.Watch) -> None:
         session.unwatch(frame.mailbox)
-        channel = self._hub.channels.get(frame.mailbox)
-        epoch, head = (channel.epoch, channel.head) if channel else ("", 0)
+        box = session.user.boxes.get(frame.mailbox)
+        is_known = box is not None and box.known and box.is_member
+        epoch, head = (box.channel.epoch, box.channel.head) if box and is_known else ("", 0)
         session.emit(
             wire.event(
                 "watching", frame.ref, mailbox=frame.mailbox, epoch=epoch, head=head, mode="off"
@@ -349,11 +349,18 @@ def _answer(session: Session, ref: wire.Ref, show: Show, answer: Answer) -> None
 
 def _check_reach(user: User, mailbox: str) -> None:
     """Refuse mailboxes that can't be the user's, whatever the facts are."""
-    kind, name = parsed = parse_mailbox(mailbox)
+    kind, name = parsed = _parsed(mailbox)
     if (kind == "user" and name != user.name) or (
         kind == "direct" and user.name not in parsed.pair
     ):
         raise Refused(Code.NOT_MEMBER, f"you are not in {mailbox}")
+
+
+def _parsed(mailbox: str) -> MailboxId:
+    try:
+        return parse_mailbox(mailbox)
+    except ValueError as error:
+        raise Refused(Code.BAD_REQUEST, str(error)) from None
 
 
 def _id(frame: wire.CommandFrame) -> str:

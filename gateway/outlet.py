@@ -46,6 +46,7 @@ class Outlet:
         "queued",
         "size",
         "transport",
+        "unacked",
     )
 
     def __init__(self, transport: Transport, close: Callable[[CloseCode, str], None]) -> None:
@@ -55,6 +56,7 @@ class Outlet:
         self.size = 0
         self.cursors: dict[Box, None] = {}
         self.behind: list[Watch] = []
+        self.unacked: dict[Watch, None] = {}
         self.queued = False
         self.acks = False
         self.closed = False
@@ -95,6 +97,7 @@ class Outlet:
 
     def drop(self, watch: Watch) -> None:
         """Forget a watch."""
+        self.unacked.pop(watch, None)
         if watch.behind:
             watch.behind = False
             self.behind.remove(watch)
@@ -104,6 +107,9 @@ class Outlet:
         self.closed = True
         self.events, self.size = [], 0
         self.cursors.clear()
+        self.unacked.clear()
+        for watch in self.behind:
+            watch.behind = False
         self.behind.clear()
 
     def _take_shared(self, max_bytes: int) -> Written | None:
@@ -145,6 +151,8 @@ class Outlet:
     def _advance(self, watch: Watch, place: int, head: int) -> None:
         watch.place, watch.seq = place, head
         watch.behind = place < watch.box.channel.ring.end
+        if self.acks:
+            self.unacked[watch] = None
         if watch.behind:
             self.behind.append(watch)
 

@@ -137,6 +137,10 @@ class Session:
 
     def spawn(self, work: Coroutine[Any, Any, None], ref: wire.Ref) -> None:
         """Go on with a request while the next frames are read."""
+        if len(self._tasks) >= self._settings.requests_per_session:
+            work.close()
+            message = "too many of your requests wait for their answer"
+            raise Refused(Code.RATE_LIMITED, message, retry_after=1.0)
         task = self._loop.create_task(self._guard(work, ref))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -151,8 +155,9 @@ class Session:
             return
         mailbox = box.channel.mailbox
         watch = self._hub.attach(self.outlet, box, mode, place, seq)
-        if acked is not None:
+        if acked is not None and acked < seq and self.outlet.acks:
             watch.acked = acked
+            self.outlet.unacked[watch] = None
         before = self.watches.get(mailbox)
         self.watches[mailbox] = watch
         if before is not None:
@@ -178,10 +183,10 @@ class Session:
 
     def check_acks(self, now: float) -> None:
         """Send again what is due to be acknowledged, once; then close."""
-        for watch in self.watches.values():
-            if watch.mode is not Mode.LIVE or watch.seq <= watch.acked:
-                continue
-            if not watch.ack_due:
+        for watch in list(self.outlet.unacked):
+            if watch.seq <= watch.acked:
+                del self.outlet.unacked[watch]
+            elif not watch.ack_due:
                 watch.ack_due = now + self._settings.ack_seconds
             elif now >= watch.ack_due and watch.resent:
                 self.close(CloseCode.SLOW, "messages were not acknowledged")

@@ -73,8 +73,14 @@ class Watching:
             )
         )
 
-    async def resume(self, session: Session, frame: wire.Hello, opening: Opening | None) -> None:
-        """Deliver what was missed in each mailbox of `since`, some at a time."""
+    async def resume(
+        self,
+        session: Session,
+        places: dict[str, tuple[str, int]],
+        opening: Opening,
+        ref: wire.Ref,
+    ) -> None:
+        """Deliver what was missed after each place (epoch, seq), some mailboxes at a time."""
         at_once = asyncio.Semaphore(self._settings.resume_parallel)
 
         async def one(mailbox: str, epoch: str, seq: int) -> None:
@@ -82,13 +88,10 @@ class Watching:
                 try:
                     await self._resume(session, mailbox, epoch, seq)
                 except Refused as error:
-                    session.refuse(error, frame.ref, mailbox=mailbox)
+                    session.refuse(error, ref, mailbox)
 
-        if opening is not None:
-            await self._loader.finish(opening)
-        await asyncio.gather(
-            *(one(mailbox, epoch, seq) for mailbox, (epoch, seq) in frame.since.items())
-        )
+        await self._loader.finish(opening)
+        await asyncio.gather(*(one(mailbox, *place) for mailbox, place in places.items()))
 
     def needs_facts(self, user: User, mailbox: str, seq: int) -> bool:
         """Whether a resume must ask first: the mailbox is unknown, or `seq` ahead of our log."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct as Layout
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import orjson
@@ -20,7 +20,12 @@ from tables.rows import Message, Policy
 
 SUBPROTOCOL = "readcast.json"
 
-Ref = Annotated[str, Meta(max_length=128)] | int | float | None
+Ref = (
+    Annotated[str, Meta(max_length=128)]
+    | Annotated[int, Meta(ge=-(2**53), le=2**53)]
+    | Annotated[float, Meta(ge=-1e300, le=1e300)]
+    | None
+)
 Limit = Annotated[int, Meta(ge=1, le=1_000)]
 
 
@@ -196,7 +201,7 @@ AnyFrame = (
 
 
 class _Envelope(Struct):
-    ref: Any = None
+    ref: Ref = None
 
 
 class BadFrame(NamedTuple):
@@ -223,12 +228,11 @@ def decode(data: bytes) -> AnyFrame | BadFrame:
 def frame_ref(data: bytes) -> Ref:
     """The `ref` of a frame whatever else is in it; `Disconnect` if it isn't JSON at all."""
     try:
-        ref = _decode_envelope(data).ref
+        return _decode_envelope(data).ref
     except msgspec.ValidationError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Disconnect(CloseCode.PROTOCOL, f"a frame is one JSON object: {error}"[:120]) from None
-    return ref if isinstance(ref, str | int | float) and len(str(ref)) <= 128 else None
 
 
 def check_body(body: bytes) -> None:

@@ -122,11 +122,14 @@ async def test_what_is_not_mine_is_not_resumed_but_the_rest_is(house: House, gro
     epoch = house.pipeline.make(group, "alice", "bob")
     other = f"{group}-other"
     house.pipeline.make(other, "alice")
-    since = {other: [epoch, 0], f"{group}-none": [epoch, 0], group: [epoch, 0]}
+    places = (other, f"{group}-none", "user:alice", "direct:bob~alice", group)
+    since = {mailbox: [epoch, 0] for mailbox in places}
     bob = await house.connect("bob", since=since)
     assert (await bob.expect("resumed", mailbox=group))["recovered"] is True
     assert (await bob.expect("error", mailbox=other))["code"] == "not_member"
     assert (await bob.expect("error", mailbox=f"{group}-none"))["code"] == "not_found"
+    assert (await bob.expect("error", mailbox="user:alice"))["code"] == "not_member"
+    assert (await bob.expect("error", mailbox="direct:bob~alice"))["code"] == "bad_request"
 
 
 async def test_missed_recalls_come_before_resumed(house: House, group: str):

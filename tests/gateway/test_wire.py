@@ -61,7 +61,10 @@ def test_json_that_is_no_object_is_refused_without_a_ref(data):
     assert frame.ref is None
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", b'{"op":"ping"', b'{"op":"ping"} x', b"\xff"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"hello", b'{"op":"ping"', b'{"op":"ping"} x', b"\xff", b'{"op":"ping","ref":"\\ud800"}'],
+)
 def test_what_is_no_json_ends_the_session(data):
     with pytest.raises(Disconnect):
         wire.decode(data)
@@ -79,6 +82,14 @@ def test_any_bytes_are_a_frame_a_refusal_or_the_end(data):
 def test_a_ref_that_is_no_ref_is_not_echoed():
     assert decode(op="nonsense", ref={"a": 1}).ref is None
     assert decode(op="nonsense", ref="x" * 200).ref is None
+    assert decode(op="nonsense", ref=2**70).ref is None
+    assert wire.decode(b'{"op":"nonsense","ref":1e999}').ref is None
+
+
+@pytest.mark.parametrize("ref", [0, -7, 1.5, "", "a", "\u20ac", 2**53])
+def test_a_ref_comes_back_as_it_was(ref):
+    frame = decode(op="ping", ref=ref)
+    assert json.loads(wire.event("pong", frame.ref))["ref"] == ref
 
 
 def test_a_frame_names_only_its_user():
