@@ -22,6 +22,7 @@ CONNECT_SECONDS = 5
 BACKOFF = (0.05, 0.5)
 WINDOW = 16
 PULL = 200
+HELLO = "hello"
 
 
 class Session:
@@ -85,7 +86,7 @@ class Session:
 
     async def _work(self) -> None:
         with contextlib.suppress(OSError, WebSocketException):
-            await self.put("hello", token=self._token(self.user), **self.hello())
+            await self.put("hello", ref=HELLO, token=self._token(self.user), **self.hello())
             await self.work()
 
     async def put(self, op: str, **fields: Any) -> None:
@@ -125,12 +126,16 @@ class Sender(Session):
         self._again: deque[Sent] = deque()
         self._waiting: dict[int, Sent] = {}
         self._numbers = itertools.count(1)
-        self.ended = False
+        self._ended = False
+
+    def end(self) -> None:
+        """Send nothing new."""
+        self._ended = True
 
     @property
     def done(self) -> bool:
         """Nothing more to send, and all that was sent is answered."""
-        return self.ended and not self._again and not self._waiting
+        return self._ended and not self._again and not self._waiting
 
     def on_drop(self) -> None:
         self._again.extend(self._waiting.values())
@@ -141,7 +146,7 @@ class Sender(Session):
             if len(self._waiting) < WINDOW:
                 if self._again:
                     await self._send(self._again.popleft())
-                elif not self.ended:
+                elif not self._ended:
                     await self._send(self._new())
             await asyncio.sleep(self._interval * self.rng.uniform(0.5, 1.5))
 
@@ -204,6 +209,12 @@ class Listener(Session):
         """The last seq shown."""
         messages = self.heard.shown[mailbox]
         return messages[-1].seq if messages else 0
+
+    def state(self) -> str:
+        """What it is doing, for a report."""
+        waiting = {name: len(events) for name, events in self._waiting.items() if events}
+        connected = "" if self._socket else "not "
+        return f"{self.user}: {connected}connected, pulling {self._pulling}, waiting {waiting}"
 
     def hello(self) -> dict[str, Any]:
         return {"since": {name: [self._epochs[name], self.shown(name)] for name in self._epochs}}
@@ -286,8 +297,8 @@ class Listener(Session):
         elif event.get("ref") in self._pulling:
             await asyncio.sleep(min(1.0, event.get("retry_after", 0.2)))
             await self._pull(event["ref"])
-        elif "mailbox" in event and self._socket is not None:
-            # A mailbox that can't be resumed yet: drop the connection and come back.
+        elif event.get("ref") == HELLO and self._socket is not None:
+            # A mailbox can't be resumed yet: drop the connection and come back.
             await self._socket.close()
 
     def _show(self, mailbox: str, message: Event) -> None:

@@ -24,7 +24,7 @@ SLOW = 2
 SENDERS = 6
 PRODUCERS = 2
 VISITORS = 8
-SETTLE_SECONDS = 120
+SETTLE_SECONDS = 60
 POLICY = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 GATEWAY_SETTINGS = {"READCAST_GATEWAY_RING_EVENTS": "30"}
 
@@ -145,6 +145,9 @@ class Load:
         await self._noted(self._committed, "all commands are committed")
         heads = await asyncio.to_thread(self._heads)
         await self._noted(lambda: self._caught_up(heads), "every listener has caught up")
+        self.evidence.problems += [
+            listener.state() for listener in self.listeners if not self._is_up(listener, heads)
+        ]
 
     async def _noted(self, check: Callable[[], object], what: str) -> None:
         """Wait for a condition; if it stays untrue, the run goes on and the checker says why."""
@@ -169,11 +172,10 @@ class Load:
         return {name: mailbox.head for name, mailbox in mailboxes.items()}
 
     def _caught_up(self, heads: dict[str, int]) -> bool:
-        return all(
-            listener.shown(group) >= heads[group]
-            for listener in self.listeners
-            for group in listener.heard.shown
-        )
+        return all(self._is_up(listener, heads) for listener in self.listeners)
+
+    def _is_up(self, listener: Listener, heads: dict[str, int]) -> bool:
+        return all(listener.shown(group) >= heads[group] for group in listener.heard.shown)
 
     async def check(self) -> checker.Report:
         """Ask every user's counts, read the logs, and judge."""
