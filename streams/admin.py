@@ -38,8 +38,13 @@ def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
                 wait_for_metadata=True,
             )
         absent = set() if create else missing
-        found = _problems(admin, settings, {name: wanted[name] for name in wanted if name not in absent})
-        return [TopicReport(name, create and name in missing, found.get(name, ["missing"])) for name in wanted]
+        found = _problems(
+            admin, settings, {name: wanted[name] for name in wanted if name not in absent}
+        )
+        return [
+            TopicReport(name, create and name in missing, found.get(name, ["missing"]))
+            for name in wanted
+        ]
     finally:
         admin.close()
 

@@ -52,6 +52,7 @@ class Batch:
         self._agent = agent
         self._partition = partition
         self.overlay: Overlay = partition.overlay()
+        self._view = agent.view(self.overlay)
         self.at = partition.progress.at
         self.entries: list[list[Entry]] = []
         self.effects: list[Effect] = []
@@ -64,7 +65,7 @@ class Batch:
         """Write rows again over records that displaced them; see `Partition.apply`."""
         for key in sorted(displaced):
             row = self._partition.current(key)
-            self.at = Position(self.at.offset, self.at.index + 1)
+            self.at = Position(self.at.offset, self.at.number + 1)
             moved = None if row is None else msgspec.structs.replace(row, at=self.at)  # type: ignore[type-var]
             self.entries.append([self._put(key, moved)])
 
@@ -85,7 +86,9 @@ class Batch:
 
     def _decide(self, record: Record, command: Command) -> None:
         try:
-            outcome = self._agent.decide(self.overlay, command, Moment(record.offset, record.timestamp))
+            outcome = self._agent.decide(
+                self._view, command, Moment(record.offset, record.timestamp)
+            )
         except Refused as error:
             self._answer(command, {"error": error_reply(error)}, error.code)
         except Exception as error:
@@ -99,7 +102,7 @@ class Batch:
         if record.offset <= self._partition.progress.at.offset:
             self._take_again(command, outcome)
             return
-        entries = []
+        entries: list[Entry] = []
         for key, row in outcome.changes:
             self.at = Position(record.offset, len(entries))
             entries.append(self._put(key, row))
@@ -113,7 +116,9 @@ class Batch:
     def _take_again(self, command: Command, outcome: Outcome) -> None:
         # Decided before: its rows, if it had any, are in the log, and its effects went out before them.
         if outcome.changes:
-            lost = Refused(Code.UNAVAILABLE, "the answer was lost in a restart; send the same command again")
+            lost = Refused(
+                Code.UNAVAILABLE, "the answer was lost in a restart; send the same command again"
+            )
             self._answer(command, {"error": error_reply(lost)}, lost.code)
         elif outcome.result is not None:
             self._answer(command, {"result": outcome.result})
@@ -123,7 +128,9 @@ class Batch:
         self.overlay.put(key, row, value)
         return Entry(key, value, self.at)
 
-    def _answer(self, command: Command, payload: dict[str, Any], outcome: str | None = None) -> None:
+    def _answer(
+        self, command: Command, payload: dict[str, Any], outcome: str | None = None
+    ) -> None:
         if outcome is not None:
             self.outcomes[outcome] += 1
         if command.reply is not None:
@@ -138,7 +145,9 @@ class Batch:
 
     def answers(self) -> list[Reply]:
         """All answers; call it once the rows are kept, since queries read what is kept."""
-        return self.replies + [Reply(query.reply, self._query(query)) for query in self.queries if query.reply]
+        return self.replies + [
+            Reply(query.reply, self._query(query)) for query in self.queries if query.reply
+        ]
 
     def _query(self, query: Command) -> dict[str, Any]:
         try:

@@ -36,7 +36,10 @@ async def topics(self: AppCommand, check: bool) -> None:
     table = Table("topic", "state")
     for report in reports:
         problems = "; ".join(report.problems)
-        table.add_row(report.name, f"[red]{problems}" if problems else "created" if report.created else "in order")
+        table.add_row(
+            report.name,
+            f"[red]{problems}" if problems else "created" if report.created else "in order",
+        )
     _console.print(table)
     if any(report.problems for report in reports):
         _fail("topics differ from what the guarantees need: see docs/operations.md")
@@ -44,7 +47,12 @@ async def topics(self: AppCommand, check: bool) -> None:
 
 @app.command(
     argument("command", required=False),
-    option("--file", "file", type=click.File("rb"), help="A file of commands, one JSON object a line; - for stdin."),
+    option(
+        "--file",
+        "file",
+        type=click.File("rb"),
+        help="A file of commands, one JSON object a line; - for stdin.",
+    ),
     option("--wait/--no-wait", default=True, help="Wait for the answer to a single command."),
 )
 async def send(self: AppCommand, command: str | None, file: IO[bytes] | None, wait: bool) -> None:
@@ -123,7 +131,9 @@ async def show(self: AppCommand, mailbox: str, user: str, limit: int) -> None:
                 _fail(f"there is no mailbox {mailbox}")
             history = _result(await client.ask({**question, "what": "history"}))["messages"]
             members = (
-                _result(await client.ask({**question, "what": "members"}))["members"] if kind == "group" else []
+                _result(await client.ask({**question, "what": "members"}))["members"]
+                if kind == "group"
+                else []
             )
         except TimeoutError:
             _fail("no answer within 10 s: does a worker run?")
@@ -136,9 +146,13 @@ def _result(answer: dict[str, Any]) -> dict[str, Any]:
     return answer["result"]  # type: ignore[no-any-return]
 
 
-def _print_mailbox(fact: dict[str, Any], members: list[dict[str, Any]], messages: list[dict[str, Any]]) -> None:
+def _print_mailbox(
+    fact: dict[str, Any], members: list[dict[str, Any]], messages: list[dict[str, Any]]
+) -> None:
     closed = ", closed" if fact["closed"] else ""
-    _console.print(f"[bold]{fact['mailbox']}[/]  head {fact['head']}, {fact['members']} members{closed}")
+    _console.print(
+        f"[bold]{fact['mailbox']}[/]  head {fact['head']}, {fact['members']} members{closed}"
+    )
     if members:
         _console.print("  ".join(f"{m['user']} ({m['role']})" for m in members))
     table = Table("seq", "from", "body", box=None)
@@ -155,7 +169,9 @@ async def follow(self: AppCommand, mailbox: str | None) -> None:
     async with PipelineClient(app.settings) as client:
         async for record in client.follow():
             if record.key.startswith(prefix):
-                value = "(removed)" if record.value is None else record.value.decode(errors="replace")
+                value = (
+                    "(removed)" if record.value is None else record.value.decode(errors="replace")
+                )
                 sys.stdout.write(f"{record.key.decode(errors='replace')} {value}\n")
                 sys.stdout.flush()
 

@@ -24,7 +24,10 @@ class PipelineClient:
         self._settings = settings
         self._topics = topics(settings)
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.bootstrap_servers, acks="all", max_request_size=MAX_RECORD, linger_ms=5
+            bootstrap_servers=settings.bootstrap_servers,
+            acks="all",
+            max_request_size=MAX_RECORD,
+            linger_ms=5,
         )
 
     async def __aenter__(self) -> Self:
@@ -39,7 +42,9 @@ class PipelineClient:
         of_user = "user" in command
         topic = self._topics.user_commands if of_user else self._topics.mailbox_commands
         key = str(command["user" if of_user else "mailbox"])
-        stored: asyncio.Future[Any] = await self._producer.send(topic, orjson.dumps(command), key=key.encode())
+        stored: asyncio.Future[Any] = await self._producer.send(
+            topic, orjson.dumps(command), key=key.encode()
+        )
         return stored
 
     async def ask(self, command: dict[str, Any], seconds: float = 10.0) -> dict[str, Any]:
@@ -58,7 +63,8 @@ class PipelineClient:
     async def _log(self) -> AsyncIterator[AIOKafkaConsumer]:
         async with open_reader(self._settings.bootstrap_servers) as log:
             partitions = [
-                TopicPartition(self._topics.mailbox_log, number) for number in range(self._settings.partitions)
+                TopicPartition(self._topics.mailbox_log, number)
+                for number in range(self._settings.partitions)
             ]
             log.assign(partitions)
             await log.seek_to_end(*partitions)

@@ -7,7 +7,8 @@ each with an example.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -49,7 +50,9 @@ class PolicyChange(Struct, frozen=True, forbid_unknown_fields=True):
     retain: Annotated[int, Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
 
 
-class MailboxCommand(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
+class MailboxCommand(
+    Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True
+):
     """What all mailbox commands share. `by` is who acts: a user, or `system`."""
 
     mailbox: MailboxName
@@ -195,13 +198,15 @@ AnyMailboxCommand = (
 )
 AnyUserCommand = Read | Unread | Subscribed | Unsubscribed | UserQuery
 
+_Command = TypeVar("_Command")
+
 _decode_mailbox_command = msgspec.json.Decoder(AnyMailboxCommand).decode
 _decode_user_command = msgspec.json.Decoder(AnyUserCommand).decode
 
 
 def decode_mailbox_command(key: bytes | None, value: bytes | None) -> AnyMailboxCommand:
     """Decode and validate one record of the mailbox commands; `Malformed` says what is wrong."""
-    command = _decoded(_decode_mailbox_command, value)
+    command: AnyMailboxCommand = _decoded(_decode_mailbox_command, value)
     if key != command.mailbox.encode():
         raise Malformed(Code.BAD_REQUEST, "the record's key must be the mailbox id")
     if command.mailbox.startswith("direct:"):
@@ -214,13 +219,13 @@ def decode_mailbox_command(key: bytes | None, value: bytes | None) -> AnyMailbox
 
 def decode_user_command(key: bytes | None, value: bytes | None) -> AnyUserCommand:
     """Decode and validate one record of the user commands; `Malformed` says what is wrong."""
-    command = _decoded(_decode_user_command, value)
+    command: AnyUserCommand = _decoded(_decode_user_command, value)
     if key != command.user.encode():
         raise Malformed(Code.BAD_REQUEST, "the record's key must be the user id")
     return command
 
 
-def _decoded(decode, value):  # type: ignore[no-untyped-def]
+def _decoded(decode: Callable[[bytes], _Command], value: bytes | None) -> _Command:
     if value is None:
         raise Malformed(Code.BAD_REQUEST, "a command is a JSON object, the record is empty")
     try:

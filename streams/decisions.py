@@ -59,7 +59,10 @@ class Agent(Protocol):
     def is_query(self, command: Command) -> bool:
         """Whether a command only asks: it is answered once its batch is kept."""
 
-    def decide(self, rows: Overlay, command: Command, moment: Moment) -> Outcome:
+    def view(self, rows: Overlay) -> Any:
+        """A batch's rows in the form that `decide` reads."""
+
+    def decide(self, view: Any, command: Command, moment: Moment) -> Outcome:
         """What the command does, given the rows so far; raises `Refused`."""
 
     def answer(self, partition: Partition, query: Command) -> dict[str, Any]:

@@ -44,7 +44,9 @@ def parse_mailbox(text: str) -> MailboxId:
         )
     mailbox = MailboxId(*text.split(":", 1))
     if mailbox.kind == "direct" and not mailbox.pair[0] < mailbox.pair[1]:
-        raise ValueError("the two users of a direct mailbox differ and stand in order: direct:<a>~<b>, a < b")
+        raise ValueError(
+            "the two users of a direct mailbox differ and stand in order: direct:<a>~<b>, a < b"
+        )
     return mailbox
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -90,7 +90,9 @@ class Lane:
     def _check_end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             # A lane that can't go on must not leave its partition standing still unseen.
-            log.critical("a lane failed, the worker ends", lane=str(self._tp), exc_info=task.exception())
+            log.critical(
+                "a lane failed, the worker ends", lane=str(self._tp), exc_info=task.exception()
+            )
             os._exit(_EXIT_SOFTWARE)
 
     async def _run(self) -> None:
@@ -116,7 +118,8 @@ class Lane:
         delay = _RETRY_SECONDS
         while True:
             try:
-                return await step(*args)
+                await step(*args)
+                return
             except Displaced as displaced:
                 log.warning("rows of another writer in the log", reason=str(displaced))
             except KafkaError as error:
@@ -161,17 +164,25 @@ class Lane:
                     yield missing
                 records = []
                 expected = arrived[0].offset
-            records += arrived if arrived[0].offset == expected else [r for r in arrived if r.offset >= expected]
+            records += (
+                arrived
+                if arrived[0].offset == expected
+                else [r for r in arrived if r.offset >= expected]
+            )
         self._resume_fetching()
         for start in range(0, len(records), _BATCH_RECORDS):
             yield records[start : start + _BATCH_RECORDS]
 
     async def _read_missing(self, start: int, stop: int) -> AsyncIterator[Sequence[Any]]:
-        log.info("reading records that were not delivered", lane=str(self._tp), start=start, stop=stop)
+        log.info(
+            "reading records that were not delivered", lane=str(self._tp), start=start, stop=stop
+        )
         while start < stop:
             try:
                 servers = self._app.settings.bootstrap_servers
-                async for records in read_range(servers, self._line.topic, self._number, start, stop):
+                async for records in read_range(
+                    servers, self._line.topic, self._number, start, stop
+                ):
                     start = records[-1].offset + 1
                     yield records
                 return
@@ -216,7 +227,7 @@ def _weight(records: Sequence[Any]) -> int:
     return sum(len(record.value or b"") + _RECORD_OVERHEAD for record in records)
 
 
-class Lanes(Service):  # type: ignore[misc]
+class Lanes(Service):
     """The lanes of a worker."""
 
     def __init__(self, app: Any, lines: Sequence[Line]) -> None:
@@ -242,7 +253,7 @@ class Lanes(Service):  # type: ignore[misc]
         """Hand a batch to its lane. Without one it is dropped: the next lane starts at the commit."""
         lane = self._lanes.get(message.tp)
         if lane is not None:
-            lane.offer(message.value)
+            lane.offer(cast(Any, message.value))
 
     @property
     def ready(self) -> bool:

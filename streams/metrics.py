@@ -14,7 +14,12 @@ REGISTRY = CollectorRegistry()
 
 _LANE = ("topic", "partition")
 
-COMMANDS = Counter("readcast_commands", "Commands by outcome: done, an error code, dead_letter.", ("topic", "outcome"), registry=REGISTRY)
+COMMANDS = Counter(
+    "readcast_commands",
+    "Commands by outcome: done, an error code, dead_letter.",
+    ("topic", "outcome"),
+    registry=REGISTRY,
+)
 ROWS = Counter("readcast_rows", "Rows written to the log.", ("topic",), registry=REGISTRY)
 BATCH = Histogram(
     "readcast_batch_records",

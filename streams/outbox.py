@@ -21,7 +21,7 @@ _encode = msgspec.json.Encoder().encode
 
 def partition_of(key: str, partitions: int) -> int:
     """The partition of a key: Kafka's default partitioner."""
-    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+    return int(murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
 
 class Outbox:
@@ -36,7 +36,9 @@ class Outbox:
         """Store effects, each in its user's partition."""
         by_partition = defaultdict(list)
         for user, command in effects:
-            by_partition[partition_of(user, self._partitions)].append((user.encode(), _encode(command)))
+            by_partition[partition_of(user, self._partitions)].append(
+                (user.encode(), _encode(command))
+            )
         for partition, records in by_partition.items():
             await self._store(self._topics.user_commands, partition, records)
 
@@ -53,7 +55,10 @@ class Outbox:
     async def dead_letters(self, topic: str, partition: int, letters: Iterable[DeadLetter]) -> None:
         """Store records that are no commands; the same record again has the same key."""
         records = [
-            (f"{topic}/{partition}/{letter.record.offset}".encode(), _quote(topic, partition, letter))
+            (
+                f"{topic}/{partition}/{letter.record.offset}".encode(),
+                _quote(topic, partition, letter),
+            )
             for letter in letters
         ]
         await self._store(self._topics.dead_letters, partition, records)

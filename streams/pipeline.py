@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 import faust
 import structlog
@@ -29,13 +29,13 @@ _COMMIT_SECONDS = 1.0
 _POLL_RECORDS = 4_000
 
 
-class _Boot(BootStrategy):  # type: ignore[misc]
+class _Boot(BootStrategy):
     """Faust's web server answers about tables without a login; it stays off, whatever the command line says."""
 
     enable_web = False
 
 
-class Pipeline(faust.App):  # type: ignore[misc]
+class Pipeline(faust.App):
     """Faust's app with the parts that are Readcast's: two tables, their lanes, an outbox."""
 
     BootStrategy = _Boot
@@ -47,11 +47,15 @@ class Pipeline(faust.App):  # type: ignore[misc]
         self.topic_names = topics(settings)
         mailboxes = self._journaled_table("mailbox", MailboxLayout())
         users = self._journaled_table("user", UserLayout())
-        rules = Limits(max_body=settings.max_body, recall_seconds=settings.recall_seconds)
+        rules = Limits(settings.recall_seconds)
         self.lanes = Lanes(
             self,
             [
-                Line(self.topic_names.mailbox_commands, MailboxAgent(rules), mailboxes),
+                Line(
+                    self.topic_names.mailbox_commands,
+                    MailboxAgent(rules, settings.max_body),
+                    mailboxes,
+                ),
                 Line(self.topic_names.user_commands, UserAgent(), users),
             ],
         )
@@ -63,7 +67,9 @@ class Pipeline(faust.App):  # type: ignore[misc]
             layout=layout,
             partitions=self.settings.partitions,
             bootstrap_servers=self.settings.bootstrap_servers,
-            options=rocksdb_options(self.settings.rocksdb_cache, self.settings.rocksdb_write_buffers),
+            options=rocksdb_options(
+                self.settings.rocksdb_cache, self.settings.rocksdb_write_buffers
+            ),
         )
         self.tables.add(table)
         return table
@@ -71,7 +77,7 @@ class Pipeline(faust.App):  # type: ignore[misc]
     @property
     def outbox(self) -> Outbox:
         """Where effects, answers and dead letters go."""
-        return Outbox(self.producer, self.topic_names, self.settings.partitions)
+        return Outbox(cast(Any, self.producer), self.topic_names, self.settings.partitions)
 
     async def on_start(self) -> None:
         """Serve health and metrics while the worker runs."""
@@ -83,7 +89,9 @@ class Pipeline(faust.App):  # type: ignore[misc]
 def _faust_settings(settings: Settings) -> dict[str, Any]:
     """Faust's settings, each with the reason where it isn't plain."""
     return {
-        "broker": [f"{transport.SCHEME}://{server}" for server in settings.bootstrap_servers.split(",")],
+        "broker": [
+            f"{transport.SCHEME}://{server}" for server in settings.bootstrap_servers.split(",")
+        ],
         "TableManager": JournaledTables,
         "store": "memory://",
         "topic_partitions": settings.partitions,
@@ -141,17 +149,27 @@ def _configure_structlog() -> None:
 _configure_structlog()
 app = Pipeline(settings())
 
-_raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+
+def _commands(name: str) -> Any:
+    """A command topic whose events are batches, as the transport makes them: nothing to decode."""
+    return app.topic(
+        name,
+        partitions=app.settings.partitions,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+    )
 
 
-@app.agent(app.topic(app.topic_names.mailbox_commands, partitions=app.settings.partitions, **_raw), name="mailboxes")
+@app.agent(_commands(app.topic_names.mailbox_commands), name="mailboxes")
 async def mailboxes(stream: StreamT[Any]) -> None:
     """Hand each batch of mailbox commands to its lane and go on."""
     async for event in stream.events():
         app.lanes.offer(event.message)
 
 
-@app.agent(app.topic(app.topic_names.user_commands, partitions=app.settings.partitions, **_raw), name="users")
+@app.agent(_commands(app.topic_names.user_commands), name="users")
 async def users(stream: StreamT[Any]) -> None:
     """Hand each batch of user commands to its lane and go on."""
     async for event in stream.events():

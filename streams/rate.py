@@ -11,12 +11,13 @@ from tables.rows import Rate
 _MICROSECONDS = 1_000_000
 
 
-def advance(arrival: int, rate: Rate, now: int) -> int:
-    """The theoretical arrival time after one more message at `now` (both microseconds)."""
-    return max(arrival, now) + round(_MICROSECONDS / rate[0])
+def advance(arrival: int, rate: Rate, now: int) -> tuple[int, int]:
+    """One more message at `now`: the arrival time after it, and how long it should wait (0: it fits).
 
-
-def wait(arrival: int, rate: Rate, now: int) -> int:
-    """Microseconds until one more message fits, 0 if it fits now."""
+    All in microseconds.
+    """
     per_second, burst = rate
-    return max(0, advance(arrival, rate, now) - now - round(burst * _MICROSECONDS / per_second))
+    interval = _MICROSECONDS / per_second
+    after = (max(now, arrival)) + int(interval)
+    early = after - now - int(burst * interval)
+    return after, max(0, early)

@@ -28,25 +28,38 @@ class Settings(BaseSettings):
         ge=1,
         description="Partitions of each topic. Fixed for the life of the data: keys move when it changes.",
     )
-    replication_factor: int = Field(default=1, ge=1, description="Copies of each topic; 3 in production.")
+    replication_factor: int = Field(
+        default=1, ge=1, description="Copies of each topic; 3 in production."
+    )
     standby_replicas: int = Field(
-        default=1, ge=0, description="Workers that keep a warm copy of each table partition, where there are enough."
+        default=1,
+        ge=0,
+        description="Workers that keep a warm copy of each table partition, where there are enough.",
     )
     auth_secret: str = Field(default="", description="Key that signs tokens (HS256).", repr=False)
-    worker_metrics_host: str = Field(default="127.0.0.1", description="Where a worker serves health and metrics.")
+    worker_metrics_host: str = Field(
+        default="127.0.0.1", description="Where a worker serves health and metrics."
+    )
     worker_metrics_port: int = Field(
-        default=6067, ge=0, le=65535, description="Port of health and metrics; 0 takes any free one."
+        default=6067,
+        ge=0,
+        le=65535,
+        description="Port of health and metrics; 0 takes any free one.",
     )
     max_body: int = Field(
         default=1 << 20, ge=1, description="Bytes of a message body that the rules accept, as JSON."
     )
-    recall_seconds: int = Field(default=120, ge=0, description="How long a sender may recall a message, in seconds.")
+    recall_seconds: int = Field(
+        default=120, ge=0, description="How long a sender may recall a message, in seconds."
+    )
     session_timeout: float = Field(
         default=10.0,
         gt=0,
         description="Seconds after which a silent worker loses its partitions: a killed one is replaced that fast.",
     )
-    rocksdb_cache: int = Field(default=256 << 20, ge=1 << 20, description="Block cache of a worker process, bytes.")
+    rocksdb_cache: int = Field(
+        default=256 << 20, ge=1 << 20, description="Block cache of a worker process, bytes."
+    )
     rocksdb_write_buffers: int = Field(
         default=256 << 20, ge=1 << 20, description="Memtables of a worker process in all, bytes."
     )

@@ -15,7 +15,7 @@ from streams.settings import Settings
 log = structlog.get_logger(__name__)
 
 
-class StatusServer(Service):  # type: ignore[misc]
+class StatusServer(Service):
     """`/healthz`: things move. `/readyz`: every assigned partition is decided. `/metrics`: Prometheus."""
 
     def __init__(self, settings: Settings, app: Any) -> None:
@@ -27,11 +27,17 @@ class StatusServer(Service):  # type: ignore[misc]
     async def on_start(self) -> None:
         server = web.Application()
         server.add_routes(
-            [web.get("/healthz", self._health), web.get("/readyz", self._ready), web.get("/metrics", self._metrics)]
+            [
+                web.get("/healthz", self._health),
+                web.get("/readyz", self._ready),
+                web.get("/metrics", self._metrics),
+            ]
         )
         self._runner = web.AppRunner(server, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.worker_metrics_host, self._settings.worker_metrics_port)
+        site = web.TCPSite(
+            self._runner, self._settings.worker_metrics_host, self._settings.worker_metrics_port
+        )
         await site.start()
         log.info("health and metrics at %s", "http://{}:{}".format(*self._runner.addresses[0][:2]))
 
@@ -48,4 +54,6 @@ class StatusServer(Service):  # type: ignore[misc]
         return web.json_response({"ready": ready}, status=200 if ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(
+            body=generate_latest(metrics.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )

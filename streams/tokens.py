@@ -13,7 +13,9 @@ DEFAULT_LIFETIME = 86_400
 """Seconds."""
 
 
-def make_token(secret: str, user: str, lifetime: int = DEFAULT_LIFETIME, role: str | None = None) -> str:
+def make_token(
+    secret: str, user: str, lifetime: int = DEFAULT_LIFETIME, role: str | None = None
+) -> str:
     """A signed token for a user, good for `lifetime` seconds; `ValueError` if there can be none."""
     if not secret:
         raise ValueError("set READCAST_AUTH_SECRET to the secret that the gateways use")

@@ -26,7 +26,14 @@ class Topics(NamedTuple):
 
 def topics(settings: Settings) -> Topics:
     """The topic names for these settings."""
-    names = ("mailbox-commands", "mailbox-changelog", "user-commands", "user-changelog", "replies", "dead-letters")
+    names = (
+        "mailbox-commands",
+        "mailbox-changelog",
+        "user-commands",
+        "user-changelog",
+        "replies",
+        "dead-letters",
+    )
     return Topics(*(f"{settings.app_id}-{name}" for name in names))
 
 
@@ -54,7 +61,11 @@ def topic_configs(settings: Settings) -> dict[str, dict[str, str]]:
         name.mailbox_log: log,
         name.user_commands: commands,
         name.user_log: log,
-        name.replies: {"cleanup.policy": "delete", "retention.ms": str(_HOUR), "segment.ms": str(_HOUR)},
+        name.replies: {
+            "cleanup.policy": "delete",
+            "retention.ms": str(_HOUR),
+            "segment.ms": str(_HOUR),
+        },
         name.dead_letters: {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY)},
     }
     for config in configs.values():

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import aiokafka
 import structlog
@@ -41,19 +41,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def committed(self, tp: TP) -> int:
         """The group's committed offset, or the partition's first one."""
-        return await self.call_thread(self._committed, tp)
+        committed: int = await self.call_thread(self._committed, tp)
+        return committed
 
     async def _committed(self, tp: TP) -> int:
         consumer = self._ensure_consumer()
         partition = aiokafka.TopicPartition(tp.topic, tp.partition)
-        committed = await consumer.committed(partition)
-        first = (await consumer.beginning_offsets([partition]))[partition]
+        committed: int | None = await consumer.committed(partition)
+        first: int = (await consumer.beginning_offsets([partition]))[partition]
         return first if committed is None else max(committed, first)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()
         try:
-            await consumer.commit({aiokafka.TopicPartition(*tp): offset for tp, offset in offsets.items()})
+            await consumer.commit(
+                {aiokafka.TopicPartition(*tp): offset for tp, offset in offsets.items()}
+            )
         except KafkaError as error:
             # Harmless: what isn't committed is decided again, to the same rows.
             log.warning("commit failed, the next one covers it", reason=repr(error))
@@ -75,13 +78,17 @@ class Consumer(driver.Consumer):
 
     async def committed(self, tp: TP) -> int:
         """Where a lane starts: the group's committed offset, or the partition's first one."""
-        return await self._thread.committed(tp)
+        return await cast(ConsumerThread, self._thread).committed(tp)
 
     def mark_done(self, tp: TP, next_offset: int) -> None:
         """All records before `next_offset` are decided and kept."""
         self._done[tp] = next_offset
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[RecordBatch]]:
+    async def _getmany(
+        self,
+        active_partitions: set[TP] | None,
+        timeout: float,  # noqa: ASYNC109
+    ) -> Mapping[TP, list[RecordBatch]]:
         found = await super()._getmany(active_partitions, timeout)
         return {tp: [RecordBatch(records)] for tp, records in found.items() if records}
 
@@ -95,7 +102,7 @@ class Consumer(driver.Consumer):
             last.timestamp_type,
             last.headers,
             None,
-            record.records,
+            cast(Any, record.records),
             last.checksum,
             0,
             0,
@@ -108,7 +115,7 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         # Stop deciding first, then commit what was decided, then let go.
-        await self.app.lanes.stop_all()
+        await cast(Any, self.app).lanes.stop_all()
         await self.commit()
         self._done.clear()
         await super().on_partitions_revoked(revoked)
@@ -127,7 +134,11 @@ class Consumer(driver.Consumer):
         if not self._done:
             return False
         assigned = self.assignment()
-        ahead = {tp: n for tp, n in self._done.items() if tp in assigned and self._committed_offset[tp] != n}
+        ahead = {
+            tp: n
+            for tp, n in self._done.items()
+            if tp in assigned and self._committed_offset[tp] != n
+        }
         if not ahead or not await self._commit(ahead):
             return False
         self._committed_offset.update(ahead)
@@ -139,7 +150,11 @@ class Producer(driver.Producer):
     """Sends whole record batches besides what Faust sends."""
 
     def _settings_default(self) -> Mapping[str, Any]:
-        return {**super()._settings_default(), "max_batch_size": BATCH_SIZE, "max_request_size": 4 * BATCH_SIZE}
+        return {
+            **super()._settings_default(),
+            "max_batch_size": BATCH_SIZE,
+            "max_request_size": 4 * BATCH_SIZE,
+        }
 
     def create_batch(self) -> Any:
         """An empty record batch."""

@@ -72,6 +72,8 @@ async def append(
             batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
         landed = await producer.send_batch(batch, topic, partition)
         if landed != next_offset:
-            raise Displaced(f"{topic}/{partition}: expected offset {next_offset}, landed at {landed}")
+            raise Displaced(
+                f"{topic}/{partition}: expected offset {next_offset}, landed at {landed}"
+            )
         next_offset += len(entries)
     return next_offset

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
+_KEYS = 100_000
+"""Keys kept ready: those of a busy mailbox and its members are asked for again and again."""
 
+
+@lru_cache(_KEYS)
 def state_key(mailbox: str) -> bytes:
     """Key of a mailbox's State row."""
     return f"{mailbox}/s".encode()
 
 
+@lru_cache(_KEYS)
 def member_key(mailbox: str, user: str) -> bytes:
     """Key of a Member row."""
     return f"{mailbox}/u/{user}".encode()

@@ -6,7 +6,7 @@ from functools import cache
 
 from rocksdict import BlockBasedOptions, Cache, Options, WriteBufferManager
 
-_BLOOM_BITS_PER_KEY = 10.0
+_BLOOM_BITS_PER_KEY = 10
 _WRITE_BUFFER = 32 << 20
 
 

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import structlog
@@ -105,14 +105,14 @@ class Partition:
 
     def raw_many(self, keys: list[bytes]) -> list[bytes | None]:
         """The bytes under many keys, read at once."""
-        values: list[bytes | None] = self._db.get(keys) if keys else []
+        values: list[bytes | None] = cast(Any, self._db).get(keys) if keys else []
         return values
 
     def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Keys with a prefix, in order, from the first beyond `after`. Don't keep it over an await."""
         read = ReadOptions()
         read.set_iterate_upper_bound(prefix[:-1] + bytes([prefix[-1] + 1]))
-        for key, value in self._db.items(from_key=max(prefix, after), read_opt=read):
+        for key, value in cast(Any, self._db).items(from_key=max(prefix, after), read_opt=read):
             if key != after:
                 yield key, value
 
@@ -175,7 +175,9 @@ class Partition:
                 return None, header_position(record.headers)
             row = self._layout.decode(record.key, record.value)
         except ValueError as error:
-            log.warning("a record of the log is no row, skipped", offset=record.offset, reason=str(error))
+            log.warning(
+                "a record of the log is no row, skipped", offset=record.offset, reason=str(error)
+            )
             return None, ORIGIN
         return row, row.at
 
@@ -189,6 +191,6 @@ def header_position(headers: Iterable[tuple[str, bytes]]) -> Position:
     """The position of a record without a value, from its header; `ValueError` if it has none."""
     for name, value in headers:
         if name == AT_HEADER:
-            offset, index = value.split(b",")
-            return Position(int(offset), int(index))
+            offset, number = value.split(b",")
+            return Position(int(offset), int(number))
     raise ValueError("a record without a value needs the header 'at'")

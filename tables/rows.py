@@ -26,7 +26,7 @@ class Position(NamedTuple):
     """Where a row stands in its partition's order of decisions."""
 
     offset: int
-    index: int
+    number: int
 
 
 ORIGIN = Position(-1, 0)

@@ -41,7 +41,9 @@ class Standby:
             try:
                 await self._follow(partitions)
             except KafkaError as error:
-                log.warning("a standby lost its log, trying again", topic=self._topic, reason=repr(error))
+                log.warning(
+                    "a standby lost its log, trying again", topic=self._topic, reason=repr(error)
+                )
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _follow(self, partitions: dict[int, Partition]) -> None:
@@ -51,4 +53,6 @@ class Standby:
                 consumer.seek(TopicPartition(self._topic, number), partition.progress.next_offset)
             while True:
                 for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                    partitions[tp.partition].apply([LogRecord(r.offset, r.key, r.value, r.headers) for r in records])
+                    partitions[tp.partition].apply(
+                        [LogRecord(r.offset, r.key, r.value, r.headers) for r in records]
+                    )

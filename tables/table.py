@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from faust import Table
@@ -23,7 +23,7 @@ _STALE_SECONDS = 3 * 86_400
 """A folder untouched for longer may have missed removals that compaction has forgotten (7 days)."""
 
 
-class JournaledTable(Table):  # type: ignore[misc]
+class JournaledTable(Table[bytes, bytes]):
     """A Faust table whose changelog is the log of record.
 
     Faust decides which worker has which partition, active or standby, and hands that to
@@ -31,7 +31,14 @@ class JournaledTable(Table):  # type: ignore[misc]
     """
 
     def __init__(
-        self, app: AppT, *, name: str, layout: Layout, partitions: int, bootstrap_servers: str, options: Options
+        self,
+        app: AppT,
+        *,
+        name: str,
+        layout: Layout,
+        partitions: int,
+        bootstrap_servers: str,
+        options: Options,
     ) -> None:
         super().__init__(app, name=name, partitions=partitions, key_type=bytes, value_type=bytes)
         self.log_topic: str = self.changelog_topic.get_topic_name()
@@ -57,17 +64,27 @@ class JournaledTable(Table):  # type: ignore[misc]
         displaced: set[bytes] = set()
         start = partition.progress.next_offset
         if start < end:
-            async for records in read_range(self._bootstrap_servers, self.log_topic, number, start, end):
-                displaced |= partition.apply([LogRecord(r.offset, r.key, r.value, r.headers) for r in records])
+            async for records in read_range(
+                self._bootstrap_servers, self.log_topic, number, start, end
+            ):
+                displaced |= partition.apply(
+                    [LogRecord(r.offset, r.key, r.value, r.headers) for r in records]
+                )
         return displaced
 
     def _forget_if_unusable(self, partition: Partition, number: int, end: int) -> None:
         progress = partition.progress
         if progress.next_offset > end:
-            log.error("the log is shorter than the table, rebuilding", table=self.name, partition=number)
+            log.error(
+                "the log is shorter than the table, rebuilding", table=self.name, partition=number
+            )
             partition.wipe()
         elif 0 < progress.next_offset < end and time.time() - progress.kept > _STALE_SECONDS:
-            log.info("the table's folder is too old to catch up, rebuilding", table=self.name, partition=number)
+            log.info(
+                "the table's folder is too old to catch up, rebuilding",
+                table=self.name,
+                partition=number,
+            )
             partition.wipe()
 
     async def on_start(self) -> None:
@@ -87,8 +104,10 @@ class JournaledTable(Table):  # type: ignore[misc]
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         await self._standby.stop()
         actives = {tp.partition for tp in active_tps}
-        self._standby.follow({tp.partition: self.partition(tp.partition) for tp in standby_tps - active_tps})
-        self.app.lanes.start_lanes(self, actives)
+        self._standby.follow(
+            {tp.partition: self.partition(tp.partition) for tp in standby_tps - active_tps}
+        )
+        cast(Any, self.app).lanes.start_lanes(self, actives)
 
     def _close(self, numbers: set[int]) -> None:
         for number in numbers:
@@ -98,14 +117,14 @@ class JournaledTable(Table):  # type: ignore[misc]
         return None
 
 
-class _Recovery(Recovery):  # type: ignore[misc]
+class _Recovery(Recovery):
     """Faust's part of a rebalance, without reading changelogs: each lane reads its own to the end anyway."""
 
     def need_recovery(self) -> bool:
         return False
 
 
-class JournaledTables(TableManager):  # type: ignore[misc]
+class JournaledTables(TableManager):
     """Faust's table manager with that recovery."""
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 from streams.commands import AnyMailboxCommand, Query, Send, decode_mailbox_command
 from streams.decisions import Moment, Outcome
+from streams.errors import Code, Malformed
 from streams.mailboxes import queries, rules
 from streams.mailboxes.layout import decode_seq, id_key
 from streams.mailboxes.rules import Limits
@@ -18,12 +19,26 @@ from tables.partition import Partition
 class MailboxAgent:
     """Who may send what, and which seq it gets."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, max_body: int = 1 << 20) -> None:
         self._limits = limits
+        self._max_body = max_body
 
     def decode(self, key: bytes | None, value: bytes | None) -> AnyMailboxCommand:
         """Decode and validate a record; raises `Malformed`."""
-        return decode_mailbox_command(key, value)
+        command = decode_mailbox_command(key, value)
+        if value is not None and len(value) > self._max_body and type(command) is Send:
+            self._check_size(len(bytes(command.body)))
+        return command
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_body:
+            raise Malformed(
+                Code.TOO_LARGE, f"a body may have {self._max_body} bytes, this has {size}"
+            )
+
+    def view(self, rows: Overlay) -> View:
+        """The mailboxes as a batch sees them."""
+        return View(rows)
 
     def prefetch(self, rows: Overlay, commands: Iterable[Any]) -> None:
         """Look up all message ids at once: nearly always a miss, answered by the filter."""
@@ -33,9 +48,9 @@ class MailboxAgent:
         """Whether a command only asks."""
         return type(command) is Query
 
-    def decide(self, rows: Overlay, command: Any, moment: Moment) -> Outcome:
+    def decide(self, view: View, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""
-        return rules.decide(View(rows), command, moment, self._limits)
+        return rules.decide(view, command, moment, self._limits)
 
     def answer(self, partition: Partition, query: Any) -> dict[str, Any]:
         """The answer to a query; raises `Refused`."""

@@ -10,6 +10,8 @@ table rebuilt from a compacted log equals the one that wrote it:
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 from msgspec import Struct
 
@@ -27,6 +29,8 @@ class Last(Struct, frozen=True, array_like=True):
 
 NONE = Last()
 
+_KEYS = 100_000
+
 decode_state = msgspec.json.Decoder(State).decode
 decode_member = msgspec.json.Decoder(Member).decode
 decode_message = msgspec.json.Decoder(Message).decode
@@ -34,11 +38,13 @@ decode_last = msgspec.msgpack.Decoder(Last).decode
 decode_seq = msgspec.msgpack.Decoder(int).decode
 
 
+@lru_cache(_KEYS)
 def head_key(mailbox: str) -> bytes:
     """Key of a mailbox's head."""
     return f"\0h/{mailbox}".encode()
 
 
+@lru_cache(_KEYS)
 def own_key(mailbox: str, user: str) -> bytes:
     """Key of a user's last message in a mailbox."""
     return f"\0o/{mailbox}/{user}".encode()

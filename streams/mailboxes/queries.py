@@ -96,7 +96,9 @@ def _history(partition: Partition, query: Query) -> dict[str, Any]:
         seqs = range(last, max(lowest, last - query.limit), -1)
     rows = _within_size(partition.raw_many([message_key(query.mailbox, seq) for seq in seqs]))
     reached = seqs[len(rows) - 1] if rows else None
-    more = reached is not None and (reached < head if query.after is not None else reached > lowest + 1)
+    more = reached is not None and (
+        reached < head if query.after is not None else reached > lowest + 1
+    )
     if query.after is None:
         rows.reverse()
     return {
@@ -104,7 +106,9 @@ def _history(partition: Partition, query: Query) -> dict[str, Any]:
         "epoch": state.epoch,
         "head": head,
         "messages": [orjson.Fragment(row) for row in rows if row is not None],
-        "recalled": [] if query.after is None else _recalled_since(partition, query.mailbox, query.after),
+        "recalled": []
+        if query.after is None
+        else _recalled_since(partition, query.mailbox, query.after),
         "more": more,
     }
 
@@ -121,7 +125,9 @@ def _within_size(rows: list[bytes | None]) -> list[bytes | None]:
 def _recalled_since(partition: Partition, mailbox: str, seq: int) -> list[int]:
     """Messages up to `seq` that were recalled when the head was there or beyond."""
     start = layout.recall_key(mailbox, seq, 0)
-    recalled = (int(key[-16:]) for key, _ in partition.scan(layout.recall_prefix(mailbox), after=start))
+    recalled = (
+        int(key[-16:]) for key, _ in partition.scan(layout.recall_prefix(mailbox), after=start)
+    )
     return [found for found in recalled if found <= seq]
 
 

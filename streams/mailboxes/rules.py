@@ -26,7 +26,7 @@ from streams.decisions import Change, Effect, Moment, Outcome
 from streams.errors import Code, Refused
 from streams.ids import SYSTEM, MailboxId, parse_mailbox
 from streams.mailboxes.view import View
-from streams.rate import advance, wait
+from streams.rate import advance
 from tables.keys import member_key, message_key, state_key
 from tables.rows import Member, Message, Policy, Position, State
 
@@ -40,9 +40,8 @@ _RANK = {"member": 1, "admin": 2, "owner": 3}
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What the rules leave to the settings: bytes of a body, seconds in which a sender may recall."""
+    """What the rules leave to the settings: seconds in which a sender may recall."""
 
-    max_body: int = 1 << 20
     recall_seconds: int = 120
 
 
@@ -57,7 +56,7 @@ class _Changes(list[Change]):
         at = Position(self._offset, len(self))
         self.append(Change(key, msgspec.structs.replace(row, at=at)))
 
-    def remove(self, key: bytes) -> None:
+    def drop(self, key: bytes) -> None:
         self.append(Change(key, None))
 
 
@@ -73,19 +72,17 @@ def send(view: View, c: Send, moment: Moment, limits: Limits) -> Outcome:
     seq = view.seq_of(c.mailbox, c.id)
     if seq is not None:
         return _sent_before(view, c, seq, moment)
-    size = len(memoryview(c.body))
-    if size > limits.max_body:
-        raise Refused(Code.TOO_LARGE, f"a body may have {limits.max_body} bytes, this has {size}")
     state, member = _sender(view, c, moment)
     now = moment.now * 1_000
     head = view.head(c.mailbox)
     own = view.own(c.mailbox, c.by)
     policy = state.policy
-    if c.by != SYSTEM:
-        _check_rate(max(wait(head.arrival, policy.mailbox_rate, now), wait(own.arrival, policy.member_rate, now)))
-    rate = (advance(head.arrival, policy.mailbox_rate, now), advance(own.arrival, policy.member_rate, now))
+    of_mailbox, early = advance(head.arrival, policy.mailbox_rate, now)
+    of_member, too_early = advance(own.arrival, policy.member_rate, now)
+    if (early or too_early) and c.by != SYSTEM:
+        _refuse_rate(max(early, too_early))
     position = Position(moment.offset, 0)
-    row = Message(position, head.seq + 1, c.id, c.by, moment.now, c.body, rate)
+    row = Message(position, head.seq + 1, c.id, c.by, moment.now, c.body, (of_mailbox, of_member))
     changes = [Change(message_key(c.mailbox, row.seq), row)]
     if head.seq == 0 and member is None:
         return _first_message(view, c, state, changes)
@@ -102,7 +99,9 @@ def _sent_before(view: View, c: Send, seq: int, moment: Moment) -> Outcome:
         raise Refused(Code.CONFLICT, "this id was used with another body; use a new UUID")
     if row.at.offset == moment.offset:
         return Outcome([], [], None)
-    return Outcome([], [], {"mailbox": c.mailbox, "id": c.id, "seq": seq, "ts": row.ts, "duplicate": True})
+    return Outcome(
+        [], [], {"mailbox": c.mailbox, "id": c.id, "seq": seq, "ts": row.ts, "duplicate": True}
+    )
 
 
 def _same_json(one: msgspec.Raw, other: msgspec.Raw) -> bool:
@@ -128,12 +127,15 @@ def _sender(view: View, c: Send, moment: Moment) -> tuple[State, Member | None]:
 
 
 def _correspondent(view: View, c: Send) -> State:
-    kind, name = mailbox = parse_mailbox(c.mailbox)
+    mailbox = parse_mailbox(c.mailbox)
+    kind = mailbox.kind
     if kind == "user" and c.by != SYSTEM:
         raise Refused(Code.FORBIDDEN, "only trusted producers write to a user's mailbox")
     if kind == "direct" and c.by not in (*mailbox.pair, SYSTEM):
         raise Refused(Code.NOT_MEMBER, "you are not one of these two")
-    return view.state(c.mailbox) or State(at=Position(0, 0), epoch=c.id, members=1 if kind == "user" else 2)
+    return view.state(c.mailbox) or State(
+        at=Position(0, 0), epoch=c.id, members=1 if kind == "user" else 2
+    )
 
 
 def _first_message(view: View, c: Send, state: State, changes: list[Change]) -> Outcome:
@@ -141,25 +143,30 @@ def _first_message(view: View, c: Send, state: State, changes: list[Change]) -> 
     if view.state(c.mailbox) is not None:
         return Outcome(changes, [], None)
     offset = changes[0].row.at.offset  # type: ignore[union-attr]
-    changes.append(Change(state_key(c.mailbox), msgspec.structs.replace(state, at=Position(offset, 1))))
-    return Outcome(changes, [_subscribe(c.mailbox, user, offset) for user in _fixed_readers(c.mailbox)], None)
+    changes.append(
+        Change(state_key(c.mailbox), msgspec.structs.replace(state, at=Position(offset, 1)))
+    )
+    return Outcome(
+        changes, [_subscribe(c.mailbox, user, offset) for user in _fixed_readers(c.mailbox)], None
+    )
 
 
 def _fixed_readers(mailbox: str) -> tuple[str, ...]:
-    kind, name = parsed = parse_mailbox(mailbox)
-    return parsed.pair if kind == "direct" else (name,)
+    parsed = parse_mailbox(mailbox)
+    return parsed.pair if parsed.kind == "direct" else (parsed.name,)
 
 
-def _check_rate(microseconds: int) -> None:
-    if microseconds:
-        seconds = max(0.001, round(microseconds / 1_000_000, 3))
-        raise Refused(Code.RATE_LIMITED, f"too many messages; send again in {seconds} s", seconds)
+def _refuse_rate(microseconds: int) -> NoReturn:
+    seconds = max(0.001, round(microseconds / 1_000_000, 3))
+    raise Refused(Code.RATE_LIMITED, f"too many messages; send again in {seconds} s", seconds)
 
 
 def _trim_to(changes: list[Change], mailbox: str, state: State, upto: int, moment: Moment) -> int:
     """Drop messages up to `upto`, as many as one command may; returns the new floor."""
     floor = min(upto, state.floor + TRIM_ROWS)
-    changes += [Change(message_key(mailbox, seq), None) for seq in range(state.floor + 1, floor + 1)]
+    changes += [
+        Change(message_key(mailbox, seq), None) for seq in range(state.floor + 1, floor + 1)
+    ]
     at = Position(moment.offset, len(changes))
     changes.append(Change(state_key(mailbox), msgspec.structs.replace(state, at=at, floor=floor)))
     return floor
@@ -168,7 +175,10 @@ def _trim_to(changes: list[Change], mailbox: str, state: State, upto: int, momen
 def create(view: View, c: Create, moment: Moment, limits: Limits) -> Outcome:
     """Make a group, or make a closed one anew: later seqs, a new epoch, and none of its old members."""
     if _group_name(c.mailbox) is None:
-        raise Refused(Code.BAD_REQUEST, "only groups are created; a direct mailbox exists with its first message")
+        raise Refused(
+            Code.BAD_REQUEST,
+            "only groups are created; a direct mailbox exists with its first message",
+        )
     if c.by == SYSTEM:
         raise Refused(Code.BAD_REQUEST, "a group is owned by a user: name its owner in 'by'")
     old = view.state(c.mailbox)
@@ -178,7 +188,9 @@ def create(view: View, c: Create, moment: Moment, limits: Limits) -> Outcome:
         raise Refused(Code.CONFLICT, "this group exists; choose another id")
     head = view.head(c.mailbox).seq
     generation = old.generation + 1 if old else 1
-    state = State(_ANY, c.id, c.by, c.policy, members=1, generation=generation, floor=head if old else 0)
+    state = State(
+        _ANY, c.id, c.by, c.policy, members=1, generation=generation, floor=head if old else 0
+    )
     changes = _Changes(moment)
     changes.put(state_key(c.mailbox), state)
     changes.put(member_key(c.mailbox, c.by), Member(_ANY, head, "owner", generation=generation))
@@ -204,7 +216,9 @@ def join(view: View, c: Join, moment: Moment, limits: Limits) -> Outcome:
     changes = _Changes(moment)
     for name in added:
         changes.put(member_key(c.mailbox, name), Member(_ANY, head, generation=state.generation))
-    changes.put(state_key(c.mailbox), msgspec.structs.replace(state, members=state.members + len(added)))
+    changes.put(
+        state_key(c.mailbox), msgspec.structs.replace(state, members=state.members + len(added))
+    )
     return Outcome(changes, [_subscribe(c.mailbox, name, moment.offset) for name in added], result)
 
 
@@ -215,16 +229,22 @@ def leave(view: View, c: Leave, moment: Moment, limits: Limits) -> Outcome:
     if names != (c.by,):
         _require(view, state, c, "admin", "only admins remove others")
     if state.owner in names and not state.closed:
-        raise Refused(Code.CONFLICT, "the owner can't leave: give the role 'owner' to another, or close the group")
+        raise Refused(
+            Code.CONFLICT,
+            "the owner can't leave: give the role 'owner' to another, or close the group",
+        )
     removed = [name for name in names if _find_member(view, state, c.mailbox, name) is not None]
     if not removed:
         return Outcome([], [], {"mailbox": c.mailbox, "members": names})
     changes = _Changes(moment)
     for name in removed:
-        changes.remove(member_key(c.mailbox, name))
-    changes.put(state_key(c.mailbox), msgspec.structs.replace(state, members=state.members - len(removed)))
+        changes.drop(member_key(c.mailbox, name))
+    changes.put(
+        state_key(c.mailbox), msgspec.structs.replace(state, members=state.members - len(removed))
+    )
     effects = [
-        Effect(name, Unsubscribed(user=name, by=SYSTEM, mailbox=c.mailbox, src=moment.offset)) for name in removed
+        Effect(name, Unsubscribed(user=name, by=SYSTEM, mailbox=c.mailbox, src=moment.offset))
+        for name in removed
     ]
     return Outcome(changes, effects, {"mailbox": c.mailbox, "members": names})
 
@@ -278,7 +298,9 @@ def recall(view: View, c: Recall, moment: Moment, limits: Limits) -> Outcome:
         if message.sender != c.by:
             raise Refused(Code.FORBIDDEN, "only its sender or an admin recalls a message")
         if moment.now - message.ts > limits.recall_seconds * 1_000:
-            raise Refused(Code.FORBIDDEN, f"a message can be recalled for {limits.recall_seconds} s")
+            raise Refused(
+                Code.FORBIDDEN, f"a message can be recalled for {limits.recall_seconds} s"
+            )
     head = view.head(c.mailbox).seq
     changes = _Changes(moment)
     changes.put(

@@ -43,8 +43,15 @@ class UserAgent:
     def prefetch(self, rows: Overlay, commands: Iterable[Any]) -> None:
         """Look up all cursors at once."""
         rows.prefetch(
-            dict.fromkeys(cursor_key(c.user, c.mailbox) for c in commands if type(c) is not UserQuery), decode_cursor
+            dict.fromkeys(
+                cursor_key(c.user, c.mailbox) for c in commands if type(c) is not UserQuery
+            ),
+            decode_cursor,
         )
+
+    def view(self, rows: Overlay) -> Overlay:
+        """The cursors as a batch sees them."""
+        return rows
 
     def is_query(self, command: Any) -> bool:
         """Whether a command only asks."""
@@ -64,7 +71,9 @@ class UserAgent:
     def answer(self, partition: Partition, query: Any) -> dict[str, Any]:
         """The user's cursors, a page of them."""
         cursors: list[dict[str, Any]] = []
-        for key, value in partition.scan(cursor_key(query.user, ""), after=cursor_key(query.user, query.after)):
+        for key, value in partition.scan(
+            cursor_key(query.user, ""), after=cursor_key(query.user, query.after)
+        ):
             if len(cursors) == query.limit:
                 return {"cursors": cursors, "more": True}
             cursors.append({"mailbox": parse_key(key).name, **orjson.loads(value)})
