@@ -253,7 +253,7 @@ class Lanes(Service):
         """Hand a batch to its lane. Without one it is dropped: the next lane starts at the commit."""
         lane = self._lanes.get(message.tp)
         if lane is not None:
-            lane.offer(cast(Any, message.value))
+            lane.offer(cast("Any", message.value))
 
     @property
     def ready(self) -> bool:

@@ -77,7 +77,7 @@ class Pipeline(faust.App):
     @property
     def outbox(self) -> Outbox:
         """Where effects, answers and dead letters go."""
-        return Outbox(cast(Any, self.producer), self.topic_names, self.settings.partitions)
+        return Outbox(cast("Any", self.producer), self.topic_names, self.settings.partitions)
 
     async def on_start(self) -> None:
         """Serve health and metrics while the worker runs."""

@@ -78,7 +78,7 @@ class Consumer(driver.Consumer):
 
     async def committed(self, tp: TP) -> int:
         """Where a lane starts: the group's committed offset, or the partition's first one."""
-        return await cast(ConsumerThread, self._thread).committed(tp)
+        return await cast("ConsumerThread", self._thread).committed(tp)
 
     def mark_done(self, tp: TP, next_offset: int) -> None:
         """All records before `next_offset` are decided and kept."""
@@ -102,7 +102,7 @@ class Consumer(driver.Consumer):
             last.timestamp_type,
             last.headers,
             None,
-            cast(Any, record.records),
+            cast("Any", record.records),
             last.checksum,
             0,
             0,
@@ -115,7 +115,7 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         # Stop deciding first, then commit what was decided, then let go.
-        await cast(Any, self.app).lanes.stop_all()
+        await cast("Any", self.app).lanes.stop_all()
         await self.commit()
         self._done.clear()
         await super().on_partitions_revoked(revoked)

@@ -105,14 +105,14 @@ class Partition:
 
     def raw_many(self, keys: list[bytes]) -> list[bytes | None]:
         """The bytes under many keys, read at once."""
-        values: list[bytes | None] = cast(Any, self._db).get(keys) if keys else []
+        values: list[bytes | None] = cast("Any", self._db).get(keys) if keys else []
         return values
 
     def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Keys with a prefix, in order, from the first beyond `after`. Don't keep it over an await."""
         read = ReadOptions()
         read.set_iterate_upper_bound(prefix[:-1] + bytes([prefix[-1] + 1]))
-        for key, value in cast(Any, self._db).items(from_key=max(prefix, after), read_opt=read):
+        for key, value in cast("Any", self._db).items(from_key=max(prefix, after), read_opt=read):
             if key != after:
                 yield key, value
 

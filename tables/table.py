@@ -107,7 +107,7 @@ class JournaledTable(Table[bytes, bytes]):
         self._standby.follow(
             {tp.partition: self.partition(tp.partition) for tp in standby_tps - active_tps}
         )
-        cast(Any, self.app).lanes.start_lanes(self, actives)
+        cast("Any", self.app).lanes.start_lanes(self, actives)
 
     def _close(self, numbers: set[int]) -> None:
         for number in numbers:
