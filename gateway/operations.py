@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 
 from gateway import shows, wire
 from gateway.auth import Tokens
 from gateway.boxes import User, Users
-from gateway.errors import CloseCode, Disconnect
+from gateway.errors import CloseCode, Disconnect, unavailable
 from gateway.hub import Hub
 from gateway.limits import Connections
 from gateway.loader import Loader
@@ -343,8 +344,12 @@ _managed: dict[type[wire.CommandFrame], Any] = {
 def _answer(session: Session, ref: wire.Ref, show: Show, answer: Answer) -> None:
     if isinstance(answer, Refused):
         session.refuse(answer, ref)
-    else:
+        return
+    try:
         session.emit(*show(answer))
+    except (msgspec.DecodeError, TypeError):
+        log.exception("answer not understood", session=session.id)
+        session.refuse(unavailable("the answer could not be read; try again"), ref)
 
 
 def _check_reach(user: User, mailbox: str) -> None:

@@ -43,7 +43,7 @@ def members_of(answer: Answer) -> list[str]:
 
 def passed(op: str, frame: wire.Frame, answer: Answer) -> list[bytes]:
     """A result that clients get as it is."""
-    return [wire.event(op, frame.ref, **orjson.loads(_raw(answer)))]
+    return [wire.event(op, frame.ref, **orjson.loads(bytes(_raw(answer))))]
 
 
 def history(frame: wire.History, answer: Answer) -> list[bytes]:
@@ -68,7 +68,7 @@ def recalled(frame: wire.Recall, by: str, _answer: Answer) -> list[bytes]:
 
 def done(frame: wire.CommandFrame, answer: Answer) -> list[bytes]:
     """The operations that manage a mailbox."""
-    fields = orjson.loads(_raw(answer)) | {"mailbox": frame.mailbox, "of": wire.op_of(frame)}
+    fields = orjson.loads(bytes(_raw(answer))) | {"mailbox": frame.mailbox, "of": wire.op_of(frame)}
     return [wire.event("done", frame.ref, **fields)]
 
 

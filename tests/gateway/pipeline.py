@@ -179,8 +179,23 @@ class Pipeline:
             self._reply(command, {"as_of": as_of, "facts": facts})
         elif not self._may(command.by, command.mailbox):
             self._refuse(command, "not_member")
+        elif command.what == "members":
+            self._reply(command, self._listed(command))
         else:
             self._reply(command, self._page(command))
+
+    def _role(self, command: commands.Role) -> None:
+        self._reply(command, {"mailbox": command.mailbox})
+
+    def _listed(self, command: commands.Query) -> dict[str, Any]:
+        members = self.mailboxes[command.mailbox].members
+        listed = [
+            {"user": name, "role": member.role, "joined": member.joined}
+            for name, member in sorted(members.items())
+            if name > command.after_member
+        ]
+        more = len(listed) > command.limit
+        return {"mailbox": command.mailbox, "members": listed[: command.limit], "more": more}
 
     def _page(self, command: commands.Query) -> dict[str, Any]:
         box = self.mailboxes[command.mailbox]
@@ -261,7 +276,7 @@ class Pipeline:
         self.mailboxes[mailbox].at = at
         key = f"{mailbox}/{rest}".encode()
         value = None if row is None else encode(row)
-        headers = (("at", f"{at.offset},{at.index}".encode()),) if row is None else ()
+        headers = (("at", f"{at[0]},{at[1]}".encode()),) if row is None else ()
         partition = partition_of(mailbox, PARTITIONS)
         self._bring(lambda: self.rows.take_mailbox(partition, key, value, headers))
 

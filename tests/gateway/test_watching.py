@@ -352,3 +352,27 @@ async def test_a_group_made_anew_is_without_its_old_members(house: House, group:
     house.pipeline.post(group)
     await bob.message(group, 3)
     assert bob.seqs(group) == [1, 3]
+
+
+async def test_members_are_listed_by_page(house: House, group: str):
+    house.pipeline.make(group, "alice", "bob", "carol")
+    alice = await house.connect("alice")
+    page = await alice.request("members", mailbox=group, after="alice", limit=1)
+    assert page["members"] == [{"user": "bob", "role": "member", "joined": 0}]
+    assert page["more"] is True
+
+
+async def test_what_manages_a_mailbox_is_answered_when_done(house: House, group: str):
+    house.pipeline.make(group, "alice", "bob")
+    alice = await house.connect("alice")
+    done = await alice.request("role", mailbox=group, member="bob", role="admin")
+    assert (done["op"], done["of"], done["mailbox"]) == ("done", "role", group)
+    (command,) = [one for one in house.pipeline.commands if getattr(one, "role", None)]
+    assert (command.by, command.member, command.role) == ("alice", "bob", "admin")
+
+
+async def test_an_answer_that_cannot_be_read_is_an_error(house: House, group: str, monkeypatch):
+    house.pipeline.make(group, "alice")
+    alice = await house.connect("alice")
+    monkeypatch.setattr(house.pipeline, "_page", lambda _: {"messages": 1})
+    assert await alice.refusal("history", mailbox=group) == "unavailable"
