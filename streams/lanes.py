@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, cast
 import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP, Message
-from mode import Service
 
 from streams import metrics
 from streams.batches import Batch
@@ -227,11 +226,10 @@ def _weight(records: Sequence[Any]) -> int:
     return sum(len(record.value or b"") + _RECORD_OVERHEAD for record in records)
 
 
-class Lanes(Service):
+class Lanes:
     """The lanes of a worker."""
 
     def __init__(self, app: Any, lines: Sequence[Line]) -> None:
-        super().__init__()
         self._app = app
         self._lines = {line.topic: line for line in lines}
         self._lanes: dict[TP, Lane] = {}
@@ -264,6 +262,3 @@ class Lanes(Service):
     def stalled(self) -> list[str]:
         """Lanes in which nothing moves."""
         return [str(tp) for tp, lane in self._lanes.items() if lane.stalled]
-
-    async def on_stop(self) -> None:
-        await self.stop_all()

@@ -127,6 +127,11 @@ class _Recovery(Recovery):
 class JournaledTables(TableManager):
     """Faust's table manager with that recovery."""
 
+    async def on_stop(self) -> None:
+        # Lanes write to the tables: they end first.
+        await cast("Any", self.app).lanes.stop_all()
+        await super().on_stop()
+
     @property
     def recovery(self) -> Any:
         if self._recovery is None:
