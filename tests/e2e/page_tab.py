@@ -43,7 +43,7 @@ class Tab:
         return cls(context, await context.new_page(), url)
 
     async def log_in(self, user: str, token: str, mailbox: str = "") -> Self:
-        """Load the page with a log-in that it remembers."""
+        """Load the page with a log-in that it remembers; wait until it shows `mailbox`."""
         session = json.dumps({"user": user, "token": token})
         await self.page.add_init_script(
             f"sessionStorage.getItem('readcast.session') ||"
@@ -51,6 +51,8 @@ class Tab:
         )
         await self.page.goto(f"{self.url}/#{mailbox}")
         await self.connected()
+        if mailbox:
+            await expect(self.composer).to_be_visible()
         return self
 
     async def connected(self) -> None:

@@ -522,6 +522,7 @@ async def test_everything_works_by_keyboard(tab: Open, party: Party):
     group, alice, bob = await party("alice", "bob")
     await bob.send(group, {"text": "Hi"})
     one = await tab(alice.user)
+    await expect(one.row(group)).to_be_visible()
     press = one.page.keyboard.press
     for _ in range(3):
         await press("Tab")
