@@ -20,6 +20,8 @@ from gateway.settings import Settings
 
 log = structlog.get_logger()
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 def main() -> int:
     """Run one gateway; the exit code is 0 after a drain and 2 if it can't start."""
@@ -35,10 +37,7 @@ def main() -> int:
 
 async def serve(settings: Settings, tokens: Tokens) -> int:
     """Listen, run, and drain when told to."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    stopping = stop_signal()
     gateway = Gateway(settings, tokens)
     runner = web.AppRunner(web_app(gateway), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -53,6 +52,7 @@ async def serve(settings: Settings, tokens: Tokens) -> int:
     host, port = runner.addresses[0][:2]
     log.info("listening", host=host, port=port, demo=settings.demo)
     await stopping.wait()
+    ignore_stop_signals()
     gateway.draining = True
     await site.stop()
     await gateway.drain()
@@ -60,6 +60,24 @@ async def serve(settings: Settings, tokens: Tokens) -> int:
     await runner.cleanup()
     log.info("stopped")
     return 0
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
+    return stopping
+
+
+def ignore_stop_signals() -> None:
+    """A second signal while we leave must not turn a good end into a bad one.
+
+    The loop's own handlers would end with the loop, and any other function with the interpreter.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def set_up_logs(*, json: bool) -> None:
