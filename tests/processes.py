@@ -235,6 +235,11 @@ class System:
         }
 
     @property
+    def healthy(self) -> bool:
+        """Whether every process that was started still runs."""
+        return all(process.running for process in (*self.workers, *self.gateways))
+
+    @property
     def http(self) -> str:
         return self.gateways[0].http
 
