@@ -12,6 +12,7 @@ import structlog
 from streams.commands import ReplyTo
 from streams.decisions import Agent, Command, Effect, Moment, Outcome, error_reply
 from streams.errors import Code, Malformed, Refused
+from streams.partitioning import Place
 from tables.journal import Entry
 from tables.overlay import Overlay
 from tables.partition import Partition
@@ -48,7 +49,8 @@ class DeadLetter(NamedTuple):
 class Batch:
     """The decisions on some records of one partition, in order."""
 
-    def __init__(self, agent: Agent, partition: Partition) -> None:
+    def __init__(self, agent: Agent, partition: Partition, place: Place | None = None) -> None:
+        self._place = place
         self._agent = agent
         self._partition = partition
         self.overlay: Overlay = partition.overlay()
@@ -61,9 +63,11 @@ class Batch:
         self.queries: list[Command] = []
         self.outcomes: Counter[str] = Counter()
 
-    def repair(self, displaced: set[bytes]) -> None:
+        self._repair()
+
+    def _repair(self) -> None:
         """Write rows again over records that displaced them; see `Partition.apply`."""
-        for key in sorted(displaced):
+        for key in self._partition.progress.displaced:
             row = self._partition.current(key)
             self.at = Position(self.at.offset, self.at.number + 1)
             moved = None if row is None else msgspec.structs.replace(row, at=self.at)  # type: ignore[type-var]
@@ -74,7 +78,7 @@ class Batch:
         decoded = []
         for record in records:
             try:
-                decoded.append((record, self._agent.decode(record.key, record.value)))
+                decoded.append((record, self._decode(record)))
             except Malformed as error:
                 self._bury(record, error)
         self._agent.prefetch(self.overlay, [command for _, command in decoded])
@@ -83,6 +87,15 @@ class Batch:
                 self.queries.append(command)
             else:
                 self._decide(record, command)
+
+    def _decode(self, record: Record) -> Command:
+        command = self._agent.decode(record.key, record.value)
+        if self._place is not None and not all(map(self._place.holds, self._agent.keys(command))):
+            raise Malformed(
+                Code.BAD_REQUEST,
+                "this key belongs to another partition: use Kafka's default partitioner (murmur2)",
+            )
+        return command
 
     def _decide(self, record: Record, command: Command) -> None:
         try:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from streams.outbox import partition_of
+from streams.partitioning import partition_of
 from streams.settings import Settings
 from streams.topics import MAX_RECORD, topics
 from tables.reader import open_reader

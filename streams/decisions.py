@@ -53,6 +53,9 @@ class Agent(Protocol):
     def decode(self, key: bytes | None, value: bytes | None) -> Command:
         """Decode and validate a record; raises `Malformed`."""
 
+    def keys(self, command: Any) -> Iterable[str]:
+        """The keys that a command is about: all must belong to its partition."""
+
     def prefetch(self, rows: Overlay, commands: Iterable[Command]) -> None:
         """Read in bulk what the commands will ask for."""
 

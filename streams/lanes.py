@@ -17,7 +17,9 @@ from streams import metrics
 from streams.batches import Batch
 from streams.decisions import Agent
 from streams.outbox import Outbox
+from streams.partitioning import Place
 from tables.journal import Displaced, append
+from tables.partition import Partition
 from tables.reader import read_range
 from tables.table import JournaledTable
 
@@ -54,17 +56,21 @@ class Lane:
         self._line = line
         self._number = partition
         self._tp = TP(line.topic, partition)
+        self._place = Place(partition, app.settings.partitions)
         self._waiting: deque[Sequence[Any]] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._paused = False
         self._next = -1
-        self._displaced: set[bytes] = set()
         self._metrics = metrics.LaneMetrics(line.topic, partition)
         self.restored = False
         self.active_at = time.monotonic()
         self._task = asyncio.create_task(self._run(), name=f"lane {line.topic}/{partition}")
         self._task.add_done_callback(self._check_end)
+
+    @property
+    def _partition(self) -> Partition:
+        return self._line.table.partition(self._number)
 
     async def stop(self) -> None:
         """End at once; nothing is lost by that."""
@@ -98,11 +104,11 @@ class Lane:
         started = time.monotonic()
         await self._until_done(self._restore)
         self.restored = True
-        rows = self._line.table.partition(self._number).progress.next_offset
+        rows = self._partition.progress.next_offset
         seconds = round(time.monotonic() - started, 3)
         log.info("lane ready", lane=str(self._tp), start=self._next, rows=rows, seconds=seconds)
         while True:
-            if self._displaced:
+            if self._partition.progress.displaced:
                 await self._until_done(self._process, [])
             if not await self._wait_for_records():
                 await self._read_log()
@@ -128,12 +134,12 @@ class Lane:
             await self._read_log()
 
     async def _restore(self) -> None:
-        self._displaced |= await self._line.table.catch_up(self._number)
+        await self._line.table.catch_up(self._number)
         self._next = await self._app.consumer.committed(self._tp)
 
     async def _read_log(self) -> None:
         try:
-            self._displaced |= await self._line.table.catch_up(self._number)
+            await self._line.table.catch_up(self._number)
         except KafkaError as error:
             log.warning("the log can't be read yet", lane=str(self._tp), reason=repr(error))
             await asyncio.sleep(_RETRY_SECONDS)
@@ -196,10 +202,9 @@ class Lane:
 
     async def _process(self, records: Sequence[Any]) -> None:
         """Decide, log, then keep."""
-        partition = self._line.table.partition(self._number)
+        partition = self._partition
         outbox: Outbox = self._app.outbox
-        batch = Batch(self._line.agent, partition)
-        batch.repair(self._displaced)
+        batch = Batch(self._line.agent, partition, self._place)
         batch.decide(records)
         if batch.effects:
             await outbox.effects(batch.effects)
@@ -215,7 +220,6 @@ class Lane:
                 records[-1].timestamp if records else time.time_ns() // 1_000_000,
             )
             partition.keep(batch.overlay, batch.at, next_offset)
-            self._displaced.clear()
         replies = batch.answers()
         if replies:
             await outbox.replies(replies)

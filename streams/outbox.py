@@ -7,21 +7,16 @@ from collections.abc import Iterable
 
 import msgspec
 import orjson
-from aiokafka.partitioner import murmur2
 
 from streams.batches import DeadLetter, Reply
 from streams.decisions import Effect
+from streams.partitioning import partition_of
 from streams.topics import Topics
 from tables.journal import BATCH_BYTES, BatchProducer
 
 _MAX_QUOTED = 64_000
 
 _encode = msgspec.json.Encoder().encode
-
-
-def partition_of(key: str, partitions: int) -> int:
-    """The partition of a key: Kafka's default partitioner."""
-    return int(murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
 
 class Outbox:

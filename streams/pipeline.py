@@ -26,6 +26,7 @@ from tables.table import JournaledTable, JournaledTables
 _HEARTBEAT_SECONDS = 3.0
 _REBALANCE_SECONDS = 15.0
 _COMMIT_SECONDS = 1.0
+_METADATA_MS = 3_000
 _POLL_RECORDS = 4_000
 
 
@@ -109,6 +110,10 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "broker_commit_interval": _COMMIT_SECONDS,
         "broker_max_poll_records": _POLL_RECORDS,
         "consumer_auto_offset_reset": "earliest",
+        # A broker that has just come back may not know its topics yet, and an assignment made
+        # from that is empty: the next look at the metadata makes another.
+        "consumer_metadata_max_age_ms": _METADATA_MS,
+        "producer_metadata_max_age_ms": _METADATA_MS,
         "producer_acks": -1,
         "producer_linger": 0.0,
         "worker_redirect_stdouts": False,

@@ -26,6 +26,6 @@ def dump(path: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004
+    if len(sys.argv) != 2:
         sys.exit("usage: python -m tables.dump FOLDER")
     sys.stdout.writelines(dump(sys.argv[1]))

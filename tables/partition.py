@@ -25,11 +25,15 @@ _encode_derived = msgspec.msgpack.Encoder().encode
 
 
 class Progress(NamedTuple):
-    """How far a partition has kept its log: the next offset to read, the last position, and when (s since 1970)."""
+    """How far a partition has kept its log: the next offset to read, the last position, when (s since 1970).
+
+    displaced: keys whose row has to be written again, see `Partition.apply`.
+    """
 
     next_offset: int = 0
     at: Position = ORIGIN
     kept: float = 0.0
+    displaced: tuple[bytes, ...] = ()
 
 
 class LogRecord(NamedTuple):
@@ -120,9 +124,11 @@ class Partition:
         """A place for a batch's rows."""
         return Overlay(self, self._layout)
 
-    def keep(self, overlay: Overlay, at: Position, next_offset: int) -> None:
+    def keep(
+        self, overlay: Overlay, at: Position, next_offset: int, displaced: Iterable[bytes] = ()
+    ) -> None:
         """Write an overlay's rows, all that is derived from them, and the progress, in one batch."""
-        progress = Progress(next_offset, at, time.time())
+        progress = Progress(next_offset, at, time.time(), tuple(displaced))
         batch = WriteBatch(raw_mode=True)
         for key, value in overlay.rows.items():
             if value is None:
@@ -145,15 +151,15 @@ class Partition:
             if key in cache:
                 cache[key] = value
 
-    def apply(self, records: list[LogRecord]) -> set[bytes]:
+    def apply(self, records: list[LogRecord]) -> None:
         """Take records of the log, by the position rule.
 
-        Returns the keys under which a record was skipped that differs from the row that holds: once the
-        log is compacted, only that record would be left, so the owner has to write the row again.
+        A key under which a record was skipped that differs from the row that holds becomes displaced: once
+        the log is compacted, only that record would be left, so the owner has to write the row again.
         """
         overlay = self.overlay()
         at = self._progress.at
-        displaced: set[bytes] = set()
+        displaced = set(self._progress.displaced)
         for record in records:
             if record.offset < self._progress.next_offset:
                 continue
@@ -166,8 +172,7 @@ class Partition:
                 displaced.add(record.key)
         if records:
             next_offset = max(records[-1].offset + 1, self._progress.next_offset)
-            self.keep(overlay, at, next_offset)
-        return displaced
+            self.keep(overlay, at, next_offset, sorted(displaced))
 
     def _read(self, record: LogRecord) -> tuple[Row | None, Position]:
         try:

@@ -76,6 +76,10 @@ class Member(Struct, frozen=True, omit_defaults=True):
     generation: int = 1
 
 
+NO_BODY = msgspec.Raw()
+"""The one object that stands for no body: a default is left out of the JSON only if it is this very object."""
+
+
 class Message(Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}):
     """A message; one that was recalled has no body.
 
@@ -88,7 +92,7 @@ class Message(Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}
     id: str
     sender: str
     ts: int
-    body: msgspec.Raw = msgspec.Raw()
+    body: msgspec.Raw = NO_BODY
     rate: tuple[int, int] = (0, 0)
     recalled: int = 0
     recalled_by: str = ""

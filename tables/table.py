@@ -55,22 +55,18 @@ class JournaledTable(Table[bytes, bytes]):
             self._open[number] = Partition(path, self._layout, self._options)
         return self._open[number]
 
-    async def catch_up(self, number: int) -> set[bytes]:
-        """Apply all of the log that isn't kept yet; returns the displaced keys (see `Partition.apply`)."""
+    async def catch_up(self, number: int) -> None:
+        """Apply all of the log that isn't kept yet."""
         partition = self.partition(number)
         tp = TP(self.log_topic, number)
         end = (await self.app.consumer.highwaters(tp))[tp]
         self._forget_if_unusable(partition, number, end)
-        displaced: set[bytes] = set()
         start = partition.progress.next_offset
         if start < end:
             async for records in read_range(
                 self._bootstrap_servers, self.log_topic, number, start, end
             ):
-                displaced |= partition.apply(
-                    [LogRecord(r.offset, r.key, r.value, r.headers) for r in records]
-                )
-        return displaced
+                partition.apply([LogRecord(r.offset, r.key, r.value, r.headers) for r in records])
 
     def _forget_if_unusable(self, partition: Partition, number: int, end: int) -> None:
         progress = partition.progress

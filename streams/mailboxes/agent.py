@@ -36,6 +36,12 @@ class MailboxAgent:
                 Code.TOO_LARGE, f"a body may have {self._max_body} bytes, this has {size}"
             )
 
+    def keys(self, command: Any) -> tuple[str, ...]:
+        """The mailboxes that a command is about."""
+        if type(command) is Query:
+            return (command.mailbox, *command.mailboxes)
+        return (command.mailbox,)
+
     def view(self, rows: Overlay) -> View:
         """The mailboxes as a batch sees them."""
         return View(rows)

@@ -28,7 +28,7 @@ from streams.ids import SYSTEM, MailboxId, parse_mailbox
 from streams.mailboxes.view import View
 from streams.rate import advance
 from tables.keys import member_key, message_key, state_key
-from tables.rows import Member, Message, Policy, Position, State
+from tables.rows import NO_BODY, Member, Message, Policy, Position, State
 
 TRIM_ROWS = 10_000
 """Messages that one trim drops at most: its rows are one record batch."""
@@ -305,7 +305,7 @@ def recall(view: View, c: Recall, moment: Moment, limits: Limits) -> Outcome:
     changes = _Changes(moment)
     changes.put(
         message_key(c.mailbox, c.seq),
-        msgspec.structs.replace(message, body=msgspec.Raw(), recalled=head, recalled_by=c.by),
+        msgspec.structs.replace(message, body=NO_BODY, recalled=head, recalled_by=c.by),
     )
     return Outcome(changes, [], result)
 

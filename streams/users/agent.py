@@ -49,6 +49,10 @@ class UserAgent:
             decode_cursor,
         )
 
+    def keys(self, command: Any) -> tuple[str]:
+        """The user."""
+        return (command.user,)
+
     def view(self, rows: Overlay) -> Overlay:
         """The cursors as a batch sees them."""
         return rows

@@ -1,0 +1,27 @@
+"""Which partition a key belongs to: Kafka's default partitioner."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from aiokafka.partitioner import murmur2
+
+_KEYS = 100_000
+
+
+@lru_cache(_KEYS)
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a key among `partitions`."""
+    return int(murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+class Place(NamedTuple):
+    """A partition, and how many its topic has."""
+
+    number: int
+    partitions: int
+
+    def holds(self, key: str) -> bool:
+        """Whether a key belongs here."""
+        return partition_of(key, self.partitions) == self.number
