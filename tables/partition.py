@@ -154,8 +154,8 @@ class Partition:
     def apply(self, records: list[LogRecord]) -> None:
         """Take records of the log, by the position rule.
 
-        A key under which a record was skipped that differs from the row that holds becomes displaced: once
-        the log is compacted, only that record would be left, so the owner has to write the row again.
+        The key of a skipped record is displaced: once the log is compacted only that record would be left,
+        and skipped by all who read it then, so the owner has to write the row again.
         """
         overlay = self.overlay()
         at = self._progress.at
@@ -168,7 +168,7 @@ class Partition:
                 overlay.put(record.key, row, record.value)
                 displaced.discard(record.key)
                 at = position
-            elif overlay.raw(record.key) != record.value:
+            elif position != ORIGIN or overlay.raw(record.key) is not None:
                 displaced.add(record.key)
         if records:
             next_offset = max(records[-1].offset + 1, self._progress.next_offset)
