@@ -1,0 +1,176 @@
+import orjson
+import pytest
+
+from streams.batches import Batch
+from streams.errors import Code
+from tables.journal import Entry
+from tests.tables.logs import Log, Record, Writer, agent, contents, open_partition, records_of
+
+GROUP = "group:g"
+REPLY = {"to": "gw", "partition": 3, "ref": 7}
+
+
+def command(type_, number, by="ann", **fields):
+    uuid = f"00000000-0000-4000-8000-{number:012d}"
+    return {"type": type_, "mailbox": GROUP, "by": by, "id": uuid, "reply": REPLY, **fields}
+
+
+def query(what, by="ann", **fields):
+    return {"type": "query", "mailbox": GROUP, "by": by, "what": what, "reply": REPLY, **fields}
+
+
+def records(*commands, start=0):
+    return records_of([(1_000, command) for command in commands], start)
+
+
+@pytest.fixture
+def partition(tmp_path):
+    partition = open_partition(tmp_path)
+    yield partition
+    partition.close()
+
+
+@pytest.fixture
+def writer(partition):
+    """A writer that has made a group of ann and bob."""
+    writer = Writer(partition, Log())
+    writer.decide(records(command("create", 0), command("join", 1, members=["bob"])))
+    return writer
+
+
+def payloads(batch):
+    return [reply.payload for reply in batch.answers()]
+
+
+BAD = [
+    (b'{"type":"dance"', None),
+    (b'{"type":"dance"}', None),
+    (b"\xff\0", None),
+    (b"", None),
+    (None, None),
+    (orjson.dumps({"type": "dance", "reply": REPLY}), 7),
+    (orjson.dumps(command("send", 5, body=1) | {"id": "x\n"}), 7),
+    (orjson.dumps(command("send", 5, body=1) | {"reply": {"to": ""}}), None),
+]
+
+
+@pytest.mark.parametrize(("value", "ref"), BAD)
+def test_what_is_no_command_is_buried_and_the_rest_goes_on(writer, value, ref):
+    good = records(command("send", 2, body=1), command("send", 3, body=2), start=2)
+    bad = Record(3, 1_000, GROUP.encode(), value)
+    batch = writer.decide([good[0], bad, good[1]._replace(offset=4)])
+    assert [letter.record for letter in batch.dead_letters] == [bad]
+    assert batch.dead_letters[0].error.code is Code.BAD_REQUEST
+    assert [entry.at for (entry,) in batch.entries] == [(2, 0), (4, 0)]
+    assert [reply.to.ref for reply in batch.replies] == ([] if ref is None else [ref])
+    assert all(reply.payload["error"]["code"] == "bad_request" for reply in batch.replies)
+    assert batch.outcomes == {"done": 2, "dead_letter": 1}
+
+
+def test_a_command_under_a_wrong_key_is_buried_and_answered(writer):
+    batch = writer.decide([records(command("close", 2), start=2)[0]._replace(key=b"group:h")])
+    assert len(batch.dead_letters) == 1
+    assert batch.entries == []
+    assert batch.replies[0].payload["error"]["message"] == "the record's key must be the mailbox id"
+
+
+class Failing:
+    """An agent whose rule fails on one command."""
+
+    def __init__(self, inner, offset):
+        self._inner = inner
+        self._offset = offset
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    def decide(self, view, command, moment):
+        if moment.offset == self._offset:
+            raise ZeroDivisionError("defect")
+        return self._inner.decide(view, command, moment)
+
+
+def test_a_command_on_which_a_rule_fails_is_buried_and_the_rest_goes_on(writer):
+    sends = [command("send", number, body=number) for number in (2, 3, 4)]
+    batch = Batch(Failing(agent(), 3), writer.partition)
+    batch.decide(records(*sends, start=2))
+    assert [letter.record.offset for letter in batch.dead_letters] == [3]
+    assert [orjson.loads(entry.value)["seq"] for (entry,) in batch.entries] == [1, 2]
+    (answer,) = payloads(batch)
+    assert answer["error"]["code"] == "unavailable"
+    assert answer["error"]["retriable"]
+
+
+def test_refusals_are_answered_and_write_nothing(writer):
+    batch = writer.decide(records(command("close", 2, "bob"), start=2))
+    assert (batch.entries, batch.effects, batch.dead_letters) == ([], [], [])
+    (answer,) = payloads(batch)
+    assert (answer["error"]["code"], answer["error"]["retriable"]) == ("forbidden", False)
+    assert "retry_after" not in answer["error"]
+    assert batch.outcomes == {"forbidden": 1}
+
+
+def test_a_first_send_is_answered_by_its_row_only_and_a_second_by_a_receipt(writer):
+    send = command("send", 2, body=1)
+    batch = writer.decide(records(send, send, start=2))
+    assert [[entry.key for entry in entries] for entries in batch.entries] == [
+        [b"group:g/m/0000000000000001"]
+    ]
+    (answer,) = payloads(batch)
+    assert answer["result"]["duplicate"]
+    assert answer["result"]["seq"] == 1
+
+
+def test_the_rows_of_a_command_stay_together_and_are_numbered(writer):
+    joined = command("join", 2, members=["cid", "dan"])
+    batch = writer.decide(records(joined, command("send", 3, body=1), start=2))
+    assert [[entry.at for entry in entries] for entries in batch.entries] == [
+        [(2, 0), (2, 1), (2, 2)],
+        [(3, 0)],
+    ]
+    for entry in [entry for entries in batch.entries for entry in entries]:
+        assert isinstance(entry, Entry)
+        assert tuple(orjson.loads(entry.value)["at"]) == entry.at
+    assert [effect.user for effect in batch.effects] == ["cid", "dan"]
+    assert batch.at == (3, 0)
+
+
+def test_commands_that_were_decided_write_no_rows_and_send_no_effects(writer):
+    commands = [
+        command("join", 2, members=["cid"]),
+        command("send", 3, body=1),
+        command("leave", 4, "cid"),
+        command("mute", 5, until=9_000),
+    ]
+    writer.decide(records(*commands, start=2))
+    before = contents(writer.partition)
+    batch = writer.decide(records(*commands, start=2))
+    assert (batch.entries, batch.effects) == ([], [])
+    assert contents(writer.partition) == before
+    lost, left, muted = payloads(batch)
+    # cid has left since, so joining would write rows: what became of it can't be told any more.
+    assert (lost["error"]["code"], lost["error"]["retriable"]) == ("unavailable", True)
+    assert left["result"]["members"] == ("cid",)
+    assert muted["result"] == {"mailbox": GROUP}
+
+
+def test_queries_see_the_whole_batch(writer):
+    batch = writer.decide(
+        records(query("history"), command("send", 2, body=1), query("history"), start=2)
+    )
+    first, second = payloads(batch)
+    assert first["result"]["head"] == second["result"]["head"] == 1
+
+
+def test_a_refused_query_is_answered(writer):
+    batch = writer.decide(records(query("history", "dan"), start=2))
+    assert payloads(batch)[0]["error"]["code"] == "not_member"
+    assert batch.entries == []
+
+
+def test_without_an_address_nothing_is_answered(writer):
+    sends = [command("close", 2, "bob"), command("mute", 3, until=5)]
+    silent = [{name: c[name] for name in c if name != "reply"} for c in sends]
+    batch = writer.decide(records(*silent, start=2))
+    assert batch.answers() == []
+    assert batch.outcomes == {"forbidden": 1, "done": 1}

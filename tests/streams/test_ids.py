@@ -1,0 +1,35 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.ids import direct_mailbox, is_name, parse_mailbox
+from tests.streams.test_commands import BAD_MAILBOXES, BAD_NAMES
+
+names = st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)
+
+
+@given(names, names)
+def test_two_users_have_one_mailbox_whoever_is_first(one, other):
+    mailbox = direct_mailbox(one, other)
+    assert mailbox == direct_mailbox(other, one)
+    if one != other:
+        parsed = parse_mailbox(mailbox)
+        assert parsed.kind == "direct"
+        assert set(parsed.pair) == {one, other}
+
+
+@given(st.sampled_from(("group", "user")), names)
+def test_a_mailbox_comes_apart(kind, name):
+    assert is_name(name)
+    assert parse_mailbox(f"{kind}:{name}") == (kind, name)
+
+
+@pytest.mark.parametrize("name", [name for name in BAD_NAMES if isinstance(name, str)])
+def test_a_bad_name_is_none(name):
+    assert not is_name(name)
+
+
+@pytest.mark.parametrize("mailbox", [name for name in BAD_MAILBOXES if isinstance(name, str)])
+def test_a_bad_mailbox_is_told(mailbox):
+    with pytest.raises(ValueError, match="mailbox"):
+        parse_mailbox(mailbox)

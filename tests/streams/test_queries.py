@@ -1,0 +1,235 @@
+import orjson
+import pytest
+
+from streams.errors import Refused
+from tests.tables.logs import Log, Record, Writer, agent, open_partition
+
+GROUP = "group:g"
+REPLY = {"to": "gw", "partition": 0, "ref": 1}
+
+
+class Chat:
+    """Commands and questions, one by one."""
+
+    def __init__(self, partition):
+        self._writer = Writer(partition, Log())
+        self._offset = 0
+
+    def do(self, type_, by="ann", mailbox=GROUP, **fields):
+        uuid = f"00000000-0000-4000-8000-{self._offset:012d}"
+        command = {"type": type_, "mailbox": mailbox, "by": by, "id": uuid, "reply": REPLY} | fields
+        value = orjson.dumps(command)
+        batch = self._writer.decide([Record(self._offset, 1_000, mailbox.encode(), value)])
+        self._offset += 1
+        assert all("result" in reply.payload for reply in batch.replies)
+        assert not batch.dead_letters
+
+    def ask(self, what, by="ann", mailbox=GROUP, **fields):
+        query = {"type": "query", "mailbox": mailbox, "by": by, "what": what, "reply": REPLY}
+        decoded = agent().decode(mailbox.encode(), orjson.dumps(query | fields))
+        return orjson.loads(orjson.dumps(agent().answer(self._writer.partition, decoded)))
+
+    def refusal(self, *args, **fields):
+        with pytest.raises(Refused) as refused:
+            self.ask(*args, **fields)
+        return str(refused.value.code)
+
+    def history(self, by="ann", **fields):
+        answer = self.ask("history", by, **fields)
+        return [message["seq"] for message in answer["messages"]], answer["more"]
+
+    def pages(self, by, limit):
+        """All seqs by paging back, and by paging forward from the start."""
+        back, before, more = [], None, True
+        while more:
+            seqs, more = self.history(by, limit=limit, **({"before": before} if before else {}))
+            back, before = seqs + back, seqs[0] if seqs else None
+        forward, after, more = [], 0, True
+        while more:
+            seqs, more = self.history(by, after=after, limit=limit)
+            forward, after = forward + seqs, seqs[-1] if seqs else after
+        return back, forward
+
+
+@pytest.fixture
+def chat(tmp_path):
+    partition = open_partition(tmp_path)
+    yield Chat(partition)
+    partition.close()
+
+
+@pytest.fixture
+def trimmed(chat):
+    """Twelve messages, the first four gone; bob came after the seventh."""
+    chat.do("create", policy={"history": False})
+    for number in range(7):
+        chat.do("send", body=number)
+    chat.do("join", members=["bob"])
+    for number in range(7, 12):
+        chat.do("send", body=number)
+    chat.do("trim", upto=4)
+    return chat
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 8, 50])
+def test_paging_gives_every_readable_message_once(trimmed, limit):
+    assert trimmed.pages("ann", limit) == ([*range(5, 13)], [*range(5, 13)])
+    assert trimmed.pages("bob", limit) == ([*range(8, 13)], [*range(8, 13)])
+
+
+@pytest.mark.parametrize(
+    ("by", "fields", "expected"),
+    [
+        ("ann", {}, ([*range(5, 13)], False)),
+        ("bob", {}, ([*range(8, 13)], False)),
+        ("system", {}, ([*range(5, 13)], False)),
+        ("ann", {"limit": 3}, ([10, 11, 12], True)),
+        ("ann", {"before": 10, "limit": 3}, ([7, 8, 9], True)),
+        ("bob", {"before": 10, "limit": 3}, ([8, 9], False)),
+        ("bob", {"before": 10, "limit": 2}, ([8, 9], False)),
+        ("bob", {"before": 8}, ([], False)),
+        ("bob", {"before": 3}, ([], False)),
+        ("ann", {"before": 0}, ([], False)),
+        ("ann", {"before": 2**53, "limit": 1}, ([12], True)),
+        ("ann", {"after": 0, "limit": 2}, ([5, 6], True)),
+        ("bob", {"after": 0, "limit": 2}, ([8, 9], True)),
+        ("bob", {"after": 10, "limit": 2}, ([11, 12], False)),
+        ("ann", {"after": 12}, ([], False)),
+        ("ann", {"after": 2**53}, ([], False)),
+    ],
+)
+def test_a_page_ends_where_reading_ends(trimmed, by, fields, expected):
+    assert trimmed.history(by, **fields) == expected
+
+
+def test_with_history_newcomers_read_it_all(trimmed):
+    trimmed.do("policy", policy={"history": True})
+    assert trimmed.history("bob") == ([*range(5, 13)], False)
+
+
+def test_an_answer_ends_early_when_it_is_large(chat):
+    chat.do("create")
+    for _ in range(4):
+        chat.do("send", body="x" * 400_000)
+    assert chat.history(after=0) == ([1, 2], True)
+    assert chat.history() == ([3, 4], True)
+
+
+def test_recalls_that_a_returning_client_may_have_missed(chat):
+    chat.do("create")
+    for number in range(5):
+        chat.do("send", body=number)
+    chat.do("recall", seq=2)
+    chat.do("send", body=6)
+    chat.do("recall", seq=4)
+    chat.do("recall", seq=6)
+
+    def recalled(**fields):
+        return chat.ask("history", **fields)["recalled"]
+
+    assert recalled(after=4) == [2, 4]
+    assert recalled(after=5) == [2, 4]
+    assert recalled(after=6) == [4, 6]
+    assert recalled(after=3) == [2]
+    assert recalled(after=1) == []
+    assert recalled() == []
+    messages = chat.ask("history")["messages"]
+    assert [m["seq"] for m in messages if "body" not in m] == [2, 4, 6]
+
+
+def test_members_come_in_pages(chat):
+    chat.do("create")
+    names = ["bob", "b.b", "cid", "dan", "zoe"]
+    chat.do("join", members=names)
+    chat.do("leave", members=["dan"])
+    chat.do("role", member="bob", role="admin")
+    left = sorted({"ann", *names} - {"dan"})
+    for limit in (1, 2, 3, 5, 50):
+        found, after, more = [], "", True
+        while more:
+            page = chat.ask("members", limit=limit, after_member=after)
+            found, more = found + page["members"], page["more"]
+            after = found[-1]["user"]
+        assert [member["user"] for member in found] == left
+    assert found[0] == {"user": "ann", "role": "owner", "joined": 0}
+    assert chat.ask("members", after_member="zoe")["members"] == []
+
+
+def test_members_of_an_earlier_group_of_that_name_are_not_listed(chat):
+    chat.do("create")
+    chat.do("join", members=["bob", "cid"])
+    chat.do("close")
+    chat.do("create", "bob")
+    page = chat.ask("members", "bob", limit=1)
+    assert ([member["user"] for member in page["members"]], page["more"]) == (["bob"], False)
+    assert chat.refusal("members", "cid") == "not_member"
+
+
+def fact(chat, by, mailbox):
+    answer = chat.ask("facts", by, mailbox)
+    assert len(answer["as_of"]) == 2
+    (found,) = answer["facts"]
+    return found
+
+
+def test_facts_of_a_mailbox_that_does_not_exist(chat):
+    for mailbox in (GROUP, "direct:ann~bob", "user:ann"):
+        assert fact(chat, "ann", mailbox) == {"mailbox": mailbox, "epoch": "", "head": 0}
+
+
+def test_facts_of_a_direct_mailbox(chat):
+    mailbox = "direct:ann~bob"
+    chat.do("send", "bob", mailbox, body="hi")
+    found = fact(chat, "bob", mailbox)
+    assert (found["head"], found["members"], found["own"], found["member"]) == (1, 2, 1, None)
+    assert found["last"]["body"] == "hi"
+    assert fact(chat, "ann", mailbox)["own"] == 0
+    assert fact(chat, "cid", mailbox)["last"] is None
+
+
+def test_facts_of_a_closed_group(chat):
+    chat.do("create")
+    chat.do("send", body="hi")
+    chat.do("close")
+    found = fact(chat, "ann", GROUP)
+    assert (found["closed"], found["head"], found["last"]["seq"]) == (True, 1, 1)
+    assert found["member"]["role"] == "owner"
+    assert fact(chat, "bob", GROUP)["member"] is None
+    assert chat.history() == ([1], False)
+
+
+def test_facts_show_the_last_message_only_to_who_may_read_it(trimmed):
+    trimmed.do("join", members=["cid"])
+    assert fact(trimmed, "cid", GROUP)["last"] is None
+    assert fact(trimmed, "bob", GROUP)["last"]["seq"] == 12
+    assert fact(trimmed, "dan", GROUP)["last"] is None
+    found = fact(trimmed, "cid", GROUP)
+    assert (found["floor"], found["member"]["joined"], found["policy"]) == (
+        4, 12, {"history": False},
+    )  # fmt: skip
+
+
+def test_facts_of_many_mailboxes_come_in_the_order_asked(chat):
+    chat.do("create")
+    asked = ["user:ann", GROUP, "group:none", GROUP]
+    facts = chat.ask("facts", mailboxes=asked)["facts"]
+    assert [found["mailbox"] for found in facts] == asked
+
+
+@pytest.mark.parametrize(
+    ("what", "by", "mailbox", "code"),
+    [
+        ("history", "ann", GROUP, "not_found"),
+        ("members", "ann", GROUP, "not_found"),
+        ("history", "cid", "direct:ann~bob", "not_member"),
+        ("history", "ann", "user:bob", "not_member"),
+        ("members", "ann", "direct:ann~bob", "bad_request"),
+    ],
+)
+def test_what_nobody_is_shown(chat, what, by, mailbox, code):
+    assert chat.refusal(what, by, mailbox) == code
+
+
+def test_a_direct_mailbox_without_messages_is_empty_for_its_two(chat):
+    answer = chat.ask("history", "ann", "direct:ann~bob", after=0)
+    assert (answer["epoch"], answer["head"], answer["messages"]) == ("", 0, [])

@@ -1,0 +1,99 @@
+"""A log in memory, as Kafka would keep it, and the partitions that write and read it."""
+
+import itertools
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+from rocksdict import Rdict
+
+from streams.batches import Batch
+from streams.mailboxes.agent import MailboxAgent
+from streams.mailboxes.layout import MailboxLayout
+from streams.mailboxes.rules import Limits
+from tables.journal import Entry
+from tables.options import rocksdb_options
+from tables.partition import PROGRESS_KEY, LogRecord, Partition
+from tables.rows import AT_HEADER
+from tests.rules.commands import Command
+
+_numbers = itertools.count()
+
+
+class Record(NamedTuple):
+    """A command's record."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+def records_of(steps: list[tuple[int, Command]], start: int = 0) -> list[Record]:
+    """The records of commands, each a (time in ms, command)."""
+    return [
+        Record(start + offset, now, command["mailbox"].encode(), orjson.dumps(command))
+        for offset, (now, command) in enumerate(steps)
+    ]
+
+
+def open_partition(folder: Path, name: str = "") -> Partition:
+    """A partition in a new folder, or again in the one that is named."""
+    path = folder / (name or f"new-{next(_numbers)}")
+    return Partition(path, MailboxLayout(), rocksdb_options(4 << 20, 4 << 20))
+
+
+def agent() -> MailboxAgent:
+    return MailboxAgent(Limits())
+
+
+class Log:
+    """Records in offset order. Compaction leaves holes, as in Kafka."""
+
+    def __init__(self) -> None:
+        self.records: list[LogRecord] = []
+        self.next_offset = 0
+
+    def append(self, entries: list[Entry]) -> None:
+        for key, value, at in entries:
+            headers = [] if value is not None else [(AT_HEADER, b"%d,%d" % tuple(at))]
+            self.records.append(LogRecord(self.next_offset, key, value, headers))
+            self.next_offset += 1
+
+    def repeat(self, records: list[LogRecord]) -> None:
+        """What a late writer appends: rows that are in the log already."""
+        for record in records:
+            self.records.append(record._replace(offset=self.next_offset))
+            self.next_offset += 1
+
+    def compacted(self, *, tombstones: bool) -> list[LogRecord]:
+        """The latest record of each key; removals stay or are gone as well."""
+        latest = {record.key: record for record in self.records}
+        kept = sorted(latest.values(), key=lambda record: record.offset)
+        return [record for record in kept if tombstones or record.value is not None]
+
+
+class Writer:
+    """Decides commands into a partition and a log, as a lane does."""
+
+    def __init__(self, partition: Partition, log: Log) -> None:
+        self.partition = partition
+        self.log = log
+
+    def catch_up(self) -> None:
+        start = self.partition.progress.next_offset
+        self.partition.apply([r for r in self.log.records if r.offset >= start])
+
+    def decide(self, records: list[Record]) -> Batch:
+        batch = Batch(agent(), self.partition)
+        batch.decide(records)
+        if batch.entries:
+            self.log.append(list(itertools.chain(*batch.entries)))
+            self.partition.keep(batch.overlay, batch.at, self.log.next_offset)
+        return batch
+
+
+def contents(partition: Partition) -> dict[bytes, bytes]:
+    """All keys but the progress."""
+    database: Rdict = partition._db
+    return {key: value for key, value in database.items() if key != PROGRESS_KEY}
