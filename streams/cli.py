@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import click
 import orjson
+from aiokafka.errors import KafkaError as AioKafkaError
 from faust.cli import AppCommand, argument, option
+from kafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -25,11 +27,29 @@ from streams.tokens import DEFAULT_LIFETIME, make_token
 _console = Console()
 
 
-def _fail(message: str) -> None:
+class Command(AppCommand):
+    """A command that runs as a plain program: it needs no worker, and its errors are one line."""
+
+    abstract = True
+
+    def run_using_worker(self, *args: Any, **kwargs: Any) -> NoReturn:
+        try:
+            asyncio.run(self.execute(*self.args, *args, **{**self.kwargs, **kwargs}))
+        except click.ClickException as error:
+            error.show()
+            raise SystemExit(error.exit_code) from None
+        except (AioKafkaError, KafkaError) as error:
+            servers = app.settings.bootstrap_servers
+            click.ClickException(f"Kafka at {servers} (KAFKA_BOOTSTRAP_SERVERS): {error}").show()
+            raise SystemExit(1) from None
+        raise SystemExit(0)
+
+
+def _fail(message: str) -> NoReturn:
     raise click.ClickException(message)
 
 
-@app.command(option("--check", is_flag=True, help="Only check; create nothing."))
+@app.command(option("--check", is_flag=True, help="Only check; create nothing."), base=Command)
 async def topics(self: AppCommand, check: bool) -> None:
     """Create the topics, or check them."""
     reports = await asyncio.to_thread(ensure_topics, app.settings, create=not check)
@@ -54,6 +74,7 @@ async def topics(self: AppCommand, check: bool) -> None:
         help="A file of commands, one JSON object a line; - for stdin.",
     ),
     option("--wait/--no-wait", default=True, help="Wait for the answer to a single command."),
+    base=Command,
 )
 async def send(self: AppCommand, command: str | None, file: IO[bytes] | None, wait: bool) -> None:
     """Send a command (a JSON object), or a file of them."""
@@ -109,13 +130,14 @@ def _checked(line: bytes) -> dict[str, Any]:
         (decode_user_command if of_user else decode_mailbox_command)(key, orjson.dumps(answered))
     except (orjson.JSONDecodeError, Malformed) as error:
         _fail(str(error))
-    return command  # type: ignore[no-any-return]
+    return command
 
 
 @app.command(
     argument("mailbox"),
     option("--as", "user", default=SYSTEM, show_default=True, help="See it as this user does."),
     option("--limit", default=10, show_default=True, help="Messages and members to show."),
+    base=Command,
 )
 async def show(self: AppCommand, mailbox: str, user: str, limit: int) -> None:
     """Show a mailbox: its head, members and last messages."""
@@ -162,7 +184,7 @@ def _print_mailbox(
     _console.print(table)
 
 
-@app.command(argument("mailbox", required=False))
+@app.command(argument("mailbox", required=False), base=Command)
 async def follow(self: AppCommand, mailbox: str | None) -> None:
     """Print the mailbox log as it grows (of one mailbox, if named)."""
     prefix = f"{mailbox}/".encode() if mailbox else b""
@@ -180,6 +202,7 @@ async def follow(self: AppCommand, mailbox: str | None) -> None:
     option("--user", required=True, help="Who the token is for."),
     option("--seconds", default=DEFAULT_LIFETIME, show_default=True, help="How long it is good."),
     option("--role", default=None, help="A role claim, such as operator."),
+    base=Command,
 )
 async def token(self: AppCommand, user: str, seconds: int, role: str | None) -> None:
     """Print a signed token for a user."""

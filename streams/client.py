@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from streams.partitioning import partition_of
 from streams.settings import Settings
@@ -31,7 +32,11 @@ class PipelineClient:
         )
 
     async def __aenter__(self) -> Self:
-        await self._producer.start()
+        try:
+            await self._producer.start()
+        except KafkaError:
+            await self._producer.stop()
+            raise
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
