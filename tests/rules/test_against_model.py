@@ -27,7 +27,7 @@ def played(steps):
     return model, rules
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(sequences)
 def test_verdicts_and_state_agree_with_the_model(steps):
     model, rules = played(steps)
