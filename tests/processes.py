@@ -74,16 +74,16 @@ class Process:
     def kill(self) -> None:
         """SIGKILL: no warning, nothing flushed."""
         self._signal(signal.SIGKILL)
-        self._wait(STOP_SECONDS)
+        self.wait(STOP_SECONDS)
 
     def stop(self) -> int | None:
         """SIGTERM, SIGKILL if that takes too long; returns the exit code."""
         self.terminate()
         try:
-            return self._wait(STOP_SECONDS)
+            return self.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            return self._wait(STOP_SECONDS)
+            return self.wait(STOP_SECONDS)
 
     def terminate(self) -> None:
         self._signal(signal.SIGTERM)
@@ -97,8 +97,12 @@ class Process:
 
     def run(self, seconds: float = START_SECONDS) -> None:
         """Start it and wait for its good end."""
-        if self.start()._wait(seconds):
+        if self.start().wait(seconds):
             raise self.failure("failed")
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code, once it has ended."""
+        return self._child.wait(seconds) if self._child else None
 
     def check(self) -> bool:
         """True; ProcessFailed if it has ended."""
@@ -121,9 +125,6 @@ class Process:
         if self.running:
             assert self._child is not None
             os.killpg(self._child.pid, number)
-
-    def _wait(self, seconds: float) -> int | None:
-        return self._child.wait(seconds) if self._child else None
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 import time
 import uuid
 from collections import defaultdict
@@ -17,6 +18,9 @@ from kafka.partitioner import murmur2
 COMMANDS = ("mailbox-commands", "user-commands")
 LOGS = ("mailbox-changelog", "user-changelog")
 MAX_RECORD = 4 << 20
+
+# kafka-python can't read the metadata of Faust's members and says so each time.
+logging.getLogger("kafka.admin._groups").setLevel(logging.ERROR)
 
 Offsets = dict[int, int]
 Command = dict[str, Any]

@@ -213,7 +213,11 @@ async def slow_socket(url: str) -> socket.socket:
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
     small.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(small, (place.hostname, place.port))
+    try:
+        await asyncio.get_running_loop().sock_connect(small, (place.hostname, place.port))
+    except OSError:
+        small.close()
+        raise
     return small
 
 

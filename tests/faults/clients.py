@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -202,6 +203,7 @@ class Listener(Session):
         self._epochs = epochs
         self._reads = reads
         self._slow = slow
+        self._heard_at = time.monotonic()
         self._waiting: dict[str, deque[Event]] = {}
         self._pulling: dict[str, tuple[int, int]] = {}
 
@@ -213,8 +215,12 @@ class Listener(Session):
     def state(self) -> str:
         """What it is doing, for a report."""
         waiting = {name: len(events) for name, events in self._waiting.items() if events}
-        connected = "" if self._socket else "not "
-        return f"{self.user}: {connected}connected, pulling {self._pulling}, waiting {waiting}"
+        place = "connected" if self._socket else "not connected"
+        silent = time.monotonic() - self._heard_at
+        return (
+            f"{self.user}: {place}, silent for {silent:.0f} s, "
+            f"pulling {self._pulling}, waiting {waiting}"
+        )
 
     def hello(self) -> dict[str, Any]:
         return {"since": {name: [self._epochs[name], self.shown(name)] for name in self._epochs}}
@@ -224,6 +230,7 @@ class Listener(Session):
         self._pulling.clear()
 
     async def before_frame(self) -> None:
+        self._heard_at = time.monotonic()
         if self._slow and self.rng.random() < 0.02:
             await asyncio.sleep(self.rng.uniform(0.5, 4.0))
 

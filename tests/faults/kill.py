@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.faults import rebuilt
 from tests.faults.chaos import Chaos, plan
-from tests.faults.checker import Report
+from tests.faults.checker import Finding, Report
 from tests.faults.evidence import Evidence
 from tests.faults.scenario import GATEWAY_SETTINGS, Load, until_sent
 from tests.processes import Broker, System
@@ -55,8 +55,22 @@ def run(options: Options, folder: Path, progress: Progress) -> tuple[Report, Evi
             load = Load(system, options.seed, options.rate)
             report = asyncio.run(kill_under_load(load, broker, options, progress))
             progress("rebuilding", 1)
-            report.findings.append(rebuilt.compare(system))
+            report.findings += [rebuilt.compare(system), hardship(options, load.evidence)]
             return report, load.evidence
+
+
+def hardship(options: Options, evidence: Evidence) -> Finding:
+    """The run was as hard as it was meant to be."""
+    wanted = {
+        **{f"kills of a {kind}": count for kind, count in options.kills.items()},
+        "deliberate retries": 10,
+        "duplicate receipts": 1,
+        "resumed, recovered True": 10,
+    }
+    counts = evidence.counts
+    missing = [f"{what}: {counts[what]}" for what, least in wanted.items() if counts[what] < least]
+    kills = sum(options.kills.values())
+    return Finding("the run was as hard as meant", f"{kills} kills", missing)
 
 
 async def kill_under_load(

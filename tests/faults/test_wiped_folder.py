@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.processes import System, running
 from tests.records import new_id
+from tests.waiting import eventually
 
 GROUPS = [f"group:g{number}" for number in range(12)]
 CHAT = "direct:alice~bob"
@@ -15,6 +16,7 @@ def test_a_wiped_data_folder_changes_no_answer(broker: str, tmp_path: Path):
         system.kafka.ask_all([one for group in GROUPS for one in made(group)])
         system.kafka.send_all([one for group in GROUPS for one in used(group)])
         system.kafka.send_all([said(CHAT, number) for number in range(3)])
+        eventually(lambda: system.kafka.lag() == 0, "everything is decided")
         before = answers(system)
         (worker,) = system.workers
         worker.stop()
