@@ -181,5 +181,5 @@ def _reply_address(value: bytes | None) -> ReplyTo | None:
     """Where to answer a record that is no command, if it says so."""
     try:
         return None if value is None else _decode_asker(value).reply
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -36,7 +36,7 @@ class ReplyTo(Struct, frozen=True, forbid_unknown_fields=True):
 
     to: Annotated[str, Meta(min_length=1, max_length=64)]
     partition: Annotated[int, Meta(ge=0)]
-    ref: int
+    ref: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class PolicyChange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,6 +229,8 @@ def _decoded(decode: Callable[[bytes], _Command], value: bytes | None) -> _Comma
     if value is None:
         raise Malformed(Code.BAD_REQUEST, "a command is a JSON object, the record is empty")
     try:
+        # A body is kept as it came, so its bytes are checked here and nowhere else.
+        value.decode()
         return decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(Code.BAD_REQUEST, str(error)) from None

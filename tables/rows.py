@@ -31,7 +31,9 @@ class Position(NamedTuple):
 
 ORIGIN = Position(-1, 0)
 
-Rate = tuple[Annotated[float, Meta(gt=0)], Annotated[float, Meta(ge=1)]]
+Rate = tuple[
+    Annotated[float, Meta(ge=0.001, le=1_000_000)], Annotated[float, Meta(ge=1, le=1_000_000)]
+]
 """Messages per second, and how many may come at once."""
 
 

@@ -83,8 +83,10 @@ class MailboxLayout:
         """Bring the derived keys in line with a row."""
         if isinstance(row, Message):
             _message_put(rows, key.decode().partition("/")[0], row)
-        elif row is None and parse_key(key).kind == "m":
-            _message_removed(rows, parse_key(key).owner, int(parse_key(key).name))
+        elif row is None:
+            mailbox, kind, seq = parse_key(key)
+            if kind == "m" and seq.isdecimal():
+                _message_removed(rows, mailbox, int(seq))
 
 
 def _message_put(rows: Overlay, mailbox: str, message: Message) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -157,7 +158,7 @@ def _fixed_readers(mailbox: str) -> tuple[str, ...]:
 
 
 def _refuse_rate(microseconds: int) -> NoReturn:
-    seconds = max(0.001, round(microseconds / 1_000_000, 3))
+    seconds = math.ceil(microseconds / 1_000) / 1_000
     raise Refused(Code.RATE_LIMITED, f"too many messages; send again in {seconds} s", seconds)
 
 
