@@ -19,7 +19,7 @@ READCAST_AUTH_SECRET is not set: the gateway can't check anybody's token.
 Set it to at least 32 random characters, the same for every gateway, for instance
   export READCAST_AUTH_SECRET=$(openssl rand -hex 32)
 and make a token for a user with
-  faust -A streams token <user>
+  faust -A streams token --user <user>
 To try Readcast on your own machine set READCAST_DEMO=1 instead: a secret is made at each start."""
 
 SHORT = (
