@@ -28,6 +28,7 @@ _HEARTBEAT_SECONDS = 3.0
 _REBALANCE_SECONDS = 15.0
 _COMMIT_SECONDS = 1.0
 _METADATA_MS = 3_000
+_REQUEST_SECONDS = 30.0
 _POLL_RECORDS = 4_000
 
 
@@ -124,6 +125,9 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "producer_metadata_max_age_ms": _METADATA_MS,
         "producer_acks": -1,
         "producer_linger": 0.0,
+        # A batch that nobody takes in this time is decided again.
+        "producer_request_timeout": _REQUEST_SECONDS,
+        "broker_request_timeout": _REQUEST_SECONDS,
         "worker_redirect_stdouts": False,
         "logging_config": _logging_config(),
     }

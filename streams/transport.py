@@ -11,6 +11,7 @@ Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
@@ -22,6 +23,8 @@ from faust.transport import drivers
 from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
+
+_COMMIT_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -54,10 +57,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()
         try:
-            await consumer.commit(
-                {aiokafka.TopicPartition(*tp): offset for tp, offset in offsets.items()}
-            )
-        except KafkaError as error:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await consumer.commit(
+                    {aiokafka.TopicPartition(*tp): offset for tp, offset in offsets.items()}
+                )
+        except (KafkaError, TimeoutError) as error:
             # Harmless: what isn't committed is decided again, to the same rows.
             log.warning("commit failed, the next one covers it", reason=repr(error))
             return False

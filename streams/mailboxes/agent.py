@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+import orjson
+
 from streams.commands import AnyMailboxCommand, Query, Send, decode_mailbox_command
 from streams.decisions import Moment, Outcome
 from streams.errors import Code, Malformed
@@ -26,15 +29,23 @@ class MailboxAgent:
     def decode(self, key: bytes | None, value: bytes | None) -> AnyMailboxCommand:
         """Decode and validate a record; raises `Malformed`."""
         command = decode_mailbox_command(key, value)
-        if value is not None and len(value) > self._max_body and type(command) is Send:
-            self._check_size(len(bytes(command.body)))
-        return command
+        return self._with_readable_body(command) if type(command) is Send else command
 
-    def _check_size(self, size: int) -> None:
-        if size > self._max_body:
+    def _with_readable_body(self, command: Send) -> Send:
+        """Bodies go to every reader as they are: within the size, on one line, and read by all parsers."""
+        body = bytes(command.body)
+        if len(body) > self._max_body:
             raise Malformed(
-                Code.TOO_LARGE, f"a body may have {self._max_body} bytes, this has {size}"
+                Code.TOO_LARGE, f"a body may have {self._max_body} bytes, this has {len(body)}"
             )
+        try:
+            orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise Malformed(Code.BAD_REQUEST, f"body: {error}") from None
+        if b"\n" in body or b"\r" in body:
+            one_line = msgspec.Raw(msgspec.json.format(body, indent=-1))
+            return msgspec.structs.replace(command, body=one_line)
+        return command
 
     def keys(self, command: Any) -> tuple[str, ...]:
         """The mailboxes that a command is about."""

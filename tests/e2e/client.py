@@ -84,6 +84,8 @@ class Client:
         with contextlib.suppress(ConnectionClosed):
             for _ in range(count):
                 await self.put(frame)
+                # Let the reader see what comes back, a close above all.
+                await asyncio.sleep(0)
 
     async def request(self, op: str, **fields: Any) -> Event:
         """Send a request and return its answer; Refused if that is an error."""

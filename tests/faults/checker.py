@@ -123,12 +123,17 @@ def position_of(record: Record) -> Position:
 
 
 class Log:
-    """A log by the position rule: rows that aren't beyond the last position are skipped."""
+    """A log by the position rule: rows that aren't beyond the last position are skipped.
+
+    A row that repeats what stands under its key is a repair: written again so that compaction
+    keeps it and not a late one. It changes nothing.
+    """
 
     def __init__(self, records: Iterable[Record]) -> None:
         self.rows: list[tuple[int, Position, str, Any]] = []
-        self.skipped = 0
+        self.skipped = self.repaired = 0
         last: dict[int, Position] = {}
+        current: dict[bytes | None, Any] = {}
         for record in records:
             at = position_of(record)
             if at <= last.get(record.partition, (-1, 0)):
@@ -136,6 +141,11 @@ class Log:
                 continue
             last[record.partition] = at
             value = None if record.value is None else json.loads(record.value)
+            content = value and {**value, "at": None}
+            if record.key in current and current[record.key] == content:
+                self.repaired += 1
+                continue
+            current[record.key] = content
             assert record.key is not None
             self.rows.append((record.partition, at, record.key.decode(), value))
 
@@ -266,10 +276,9 @@ def positions(raw: Raw, log: Log, user_log: Log) -> Finding:
             if keys.get((partition, at[0])) != key.split("/", 1)[0]
         ]
     total = len(log.rows) + len(user_log.rows)
-    skipped = log.skipped + user_log.skipped
-    return Finding(
-        "rows follow commands", f"{total:,} rows, {skipped:,} late ones skipped", offenders
-    )
+    skipped, repaired = log.skipped + user_log.skipped, log.repaired + user_log.repaired
+    counted = f"{total:,} rows, {skipped:,} late ones skipped, {repaired:,} repaired"
+    return Finding("rows follow commands", counted, offenders)
 
 
 def dense(mailboxes: dict[str, Mailbox]) -> Finding:

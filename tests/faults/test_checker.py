@@ -86,8 +86,18 @@ def test_late_rows_of_another_writer_are_skipped():
     assert story.check().clean
 
 
+def test_rows_written_again_for_compaction_change_nothing():
+    story = Story()
+    story.rows.append(message(1, [4, 1], "one", 1))
+    assert story.check().clean
+
+
 def lose_a_row(story: Story) -> None:
     del story.rows[3]
+
+
+def change_a_row_in_passing(story: Story) -> None:
+    story.rows.append(message(1, [4, 1], "one", 3))
 
 
 def lose_the_last_row(story: Story) -> None:
@@ -177,6 +187,7 @@ def member_is_lost(story: Story) -> None:
     "damage",
     [
         lose_a_row,
+        change_a_row_in_passing,
         lose_the_last_row,
         store_twice,
         skip_a_seq,

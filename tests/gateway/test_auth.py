@@ -11,7 +11,7 @@ tokens = Tokens(SECRET)
 
 
 def signed(secret=SECRET, algorithm="HS256", **claims):
-    claims = {"sub": "alice", "exp": int(time.time()) + 60} | claims
+    claims = {"sub": "alice", "exp": int(time.time()) + 3600} | claims
     kept = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode(kept, secret, algorithm)
 
@@ -41,7 +41,7 @@ def test_a_token_names_its_user_and_its_end():
         signed(sub="x" * 65),
         signed(sub=""),
         signed(secret=SECRET * 2, algorithm="HS512"),
-        jwt.encode({"sub": "alice", "exp": time.time() + 60}, None, "none"),
+        jwt.encode({"sub": "alice", "exp": time.time() + 3600}, None, "none"),
     ],
 )
 def test_a_bad_token_is_refused(token):
