@@ -58,7 +58,7 @@ def consume(stack: System, name: str) -> list[tuple[str, str]]:
         timeout=TOOL_SECONDS,
     )
     assert done.returncode == 0, done.stderr
-    pairs = [line.partition(SEPARATOR) for line in done.stdout.splitlines()]
+    pairs = [line.partition(SEPARATOR) for line in done.stdout.split("\n") if line]
     return [(key, value) for key, _, value in pairs]
 
 
