@@ -22,6 +22,7 @@ from tables.journal import Displaced, append
 from tables.partition import Partition
 from tables.reader import read_range
 from tables.table import JournaledTable
+from tables.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -74,8 +75,7 @@ class Lane:
 
     async def stop(self) -> None:
         """End at once; nothing is lost by that."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        await end(self._task)
         self._metrics.remove()
 
     @property
@@ -150,7 +150,8 @@ class Lane:
         while not self._waiting:
             self._arrived.clear()
             try:
-                await asyncio.wait_for(self._arrived.wait(), _IDLE_SECONDS)
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    await self._arrived.wait()
             except TimeoutError:
                 return False
         return True

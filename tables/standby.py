@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from tables.partition import LogRecord, Partition
 from tables.reader import open_reader
+from tables.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +34,7 @@ class Standby:
         """Let go of all partitions."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+            await end(task)
 
     async def _run(self, partitions: dict[int, Partition]) -> None:
         while True:
