@@ -32,7 +32,7 @@ _WAITING_LOW = 8 << 20
 _RECORD_OVERHEAD = 200
 _RETRY_SECONDS = 0.2
 _STALL_SECONDS = 60.0
-_IDLE_SECONDS = 60.0
+_IDLE_SECONDS = 2.0
 _EXIT_SOFTWARE = 70
 
 
@@ -111,12 +111,23 @@ class Lane:
             if self._partition.progress.displaced:
                 await self._until_done(self._process, [])
             if not await self._wait_for_records():
-                await self._read_log()
+                await self._until_done(self._look_around)
             async for records in self._take():
-                await self._until_done(self._process, records)
-                self._next = records[-1].offset + 1
-                self._app.consumer.mark_done(self._tp, self._next)
-                self.active_at = time.monotonic()
+                await self._finish(records)
+
+    async def _finish(self, records: Sequence[Any]) -> None:
+        await self._until_done(self._process, records)
+        self._next = records[-1].offset + 1
+        self._app.consumer.mark_done(self._tp, self._next)
+        self.active_at = time.monotonic()
+
+    async def _look_around(self) -> None:
+        """While nothing comes: rows of a late writer, and records that Faust has passed over."""
+        await self._line.table.catch_up(self._number)
+        end = (await self._app.consumer.highwaters(self._tp))[self._tp]
+        if not self._waiting:
+            async for records in self._read_missing(self._next, end):
+                await self._finish(records)
 
     async def _until_done(self, step: Any, *args: Any) -> None:
         """Repeat a step until Kafka has taken all of it, reading the log anew before each repetition."""
@@ -146,7 +157,7 @@ class Lane:
             # What was not read lies at the next offset: the append that follows finds it displaced.
 
     async def _wait_for_records(self) -> bool:
-        """False after an idle minute: time to look for rows of a late writer."""
+        """False when nothing has come for a while."""
         while not self._waiting:
             self._arrived.clear()
             try:
@@ -180,6 +191,8 @@ class Lane:
             yield records[start : start + _BATCH_RECORDS]
 
     async def _read_missing(self, start: int, stop: int) -> AsyncIterator[Sequence[Any]]:
+        if start >= stop:
+            return
         log.info(
             "reading records that were not delivered", lane=str(self._tp), start=start, stop=stop
         )
