@@ -32,7 +32,7 @@ _WAITING_LOW = 8 << 20
 _RECORD_OVERHEAD = 200
 _RETRY_SECONDS = 0.2
 _STALL_SECONDS = 60.0
-_IDLE_SECONDS = 2.0
+_IDLE_SECONDS = 5.0
 _EXIT_SOFTWARE = 70
 
 
@@ -124,7 +124,7 @@ class Lane:
     async def _look_around(self) -> None:
         """While nothing comes: rows of a late writer, and records that Faust has passed over."""
         await self._line.table.catch_up(self._number)
-        end = (await self._app.consumer.highwaters(self._tp))[self._tp]
+        end = await self._app.ends.of(*self._tp)
         if not self._waiting:
             async for records in self._read_missing(self._next, end):
                 await self._finish(records)
@@ -138,7 +138,7 @@ class Lane:
                 return
             except Displaced as displaced:
                 log.warning("rows of another writer in the log", reason=str(displaced))
-            except KafkaError as error:
+            except (KafkaError, TimeoutError) as error:
                 log.warning("Kafka failed, trying again", lane=str(self._tp), reason=repr(error))
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, 5.0)
@@ -151,7 +151,7 @@ class Lane:
     async def _read_log(self) -> None:
         try:
             await self._line.table.catch_up(self._number)
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             log.warning("the log can't be read yet", lane=str(self._tp), reason=repr(error))
             await asyncio.sleep(_RETRY_SECONDS)
             # What was not read lies at the next offset: the append that follows finds it displaced.

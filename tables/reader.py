@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 _POLL_MS = 1_000
 _FETCH_BYTES = 4 << 20
+_ASK_SECONDS = 10.0
 
 
 @asynccontextmanager
@@ -41,3 +43,42 @@ async def read_range(
             records = [record for record in found.get(tp, ()) if record.offset < stop]
             if records:
                 yield records
+
+
+class Ends:
+    """Asks where partitions end, on a connection of its own.
+
+    On the connection that fetches, the question would wait behind a long poll, and with it
+    everything else that is asked of that consumer.
+    """
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._consumer: AIOKafkaConsumer | None = None
+        self._starting = asyncio.Lock()
+
+    async def of(self, topic: str, partition: int) -> int:
+        """The offset that the next record of a partition gets."""
+        tp = TopicPartition(topic, partition)
+        async with asyncio.timeout(_ASK_SECONDS):
+            consumer = await self._started()
+            end: int = (await consumer.end_offsets([tp]))[tp]
+            return end
+
+    async def _started(self) -> AIOKafkaConsumer:
+        async with self._starting:
+            if self._consumer is None:
+                consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap_servers)
+                try:
+                    await consumer.start()
+                except BaseException:
+                    await consumer.stop()
+                    raise
+                self._consumer = consumer
+            return self._consumer
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
