@@ -171,12 +171,17 @@ class Kafka:
             if place.topic == self.topic(name)
         }
 
-    def lag(self) -> int:
-        """Command records that no worker has committed."""
+    def command_ends(self) -> dict[str, Offsets]:
+        """Where the command topics end."""
+        return {name: self.ends(name) for name in COMMANDS}
+
+    def lag(self, ends: dict[str, Offsets]) -> int:
+        """Command records before these ends that no worker has committed."""
         return sum(
-            end - max(self.committed(name).get(partition, 0), 0)
-            for name in COMMANDS
-            for partition, end in self.ends(name).items()
+            max(0, end - max(kept.get(partition, 0), 0))
+            for name, of_topic in ends.items()
+            for kept in [self.committed(name)]
+            for partition, end in of_topic.items()
         )
 
     def assignment(self) -> dict[str, "Assigned"]:

@@ -142,7 +142,7 @@ class Load:
         for producer in self.producers:
             await asyncio.to_thread(producer.join)
         await self._noted(self._answered, "every send is answered")
-        await self._noted(self._committed, "all commands are committed")
+        await self._all_committed()
         heads = await asyncio.to_thread(self._heads)
         await self._noted(lambda: self._caught_up(heads), "every listener has caught up")
         self.evidence.problems += [
@@ -163,8 +163,11 @@ class Load:
     def _answered(self) -> bool:
         return all(sender.done for sender in self.senders)
 
-    def _committed(self) -> bool:
-        return self.system.kafka.lag() == 0
+    async def _all_committed(self) -> None:
+        """Wait until what is there now is committed; readers go on writing meanwhile."""
+        kafka = self.system.kafka
+        ends = await asyncio.to_thread(kafka.command_ends)
+        await self._noted(lambda: kafka.lag(ends) == 0, "all commands are committed")
 
     def _heads(self) -> dict[str, int]:
         raw = checker.read_raw(self.system.bootstrap, self.system.app_id)
@@ -185,7 +188,7 @@ class Load:
             self.evidence.syncs[user] = await client.sync()
             await client.close()
         self.evidence.heard = [listener.heard for listener in self.listeners]
-        await self._noted(self._committed, "all commands are committed")
+        await self._all_committed()
         return await asyncio.to_thread(self._check)
 
     def _check(self) -> checker.Report:

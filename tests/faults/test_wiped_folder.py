@@ -16,7 +16,8 @@ def test_a_wiped_data_folder_changes_no_answer(broker: str, tmp_path: Path):
         system.kafka.ask_all([one for group in GROUPS for one in made(group)])
         system.kafka.send_all([one for group in GROUPS for one in used(group)])
         system.kafka.send_all([said(CHAT, number) for number in range(3)])
-        eventually(lambda: system.kafka.lag() == 0, "everything is decided")
+        ends = system.kafka.command_ends()
+        eventually(lambda: system.kafka.lag(ends) == 0, "everything is decided")
         before = answers(system)
         (worker,) = system.workers
         worker.stop()

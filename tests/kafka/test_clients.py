@@ -205,7 +205,8 @@ async def test_what_kafka_producers_send_reaches_websocket_clients(stack: System
 
 
 def test_commands_are_committed_once_decided(stack: System):
-    eventually(lambda: stack.kafka.lag() == 0, "nothing left to commit")
+    ends = stack.kafka.command_ends()
+    eventually(lambda: stack.kafka.lag(ends) == 0, "nothing left to commit")
 
 
 def create(group: str) -> dict[str, object]:
