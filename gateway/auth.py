@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -10,8 +9,7 @@ import jwt
 
 from gateway.errors import CloseCode, Disconnect
 from streams.ids import SYSTEM, is_name
-
-ALGORITHM = "HS256"
+from streams.tokens import ALGORITHM, make_token
 
 
 class Identity(NamedTuple):
@@ -44,9 +42,7 @@ class Tokens:
 
     def issue(self, user: str, seconds: float) -> str:
         """A token for `user` that is valid for that long."""
-        now = int(time.time())
-        claims = {"sub": user, "iat": now, "exp": now + int(seconds)}
-        return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
+        return make_token(self._secret, user, int(seconds))
 
 
 def bearer(header: str | None) -> str | None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable
-from functools import lru_cache
 from itertools import count
 from typing import Any, Protocol
 
 import msgspec
 import structlog
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from gateway.answers import Reply
 from gateway.errors import unavailable
@@ -28,6 +26,7 @@ from streams.commands import (
     Unread,
 )
 from streams.errors import Code, Refused
+from streams.partitioning import partition_of
 from streams.topics import Topics
 from tables.rows import Cursor, Message
 
@@ -189,12 +188,6 @@ class Requests:
         if not done.cancelled() and (error := done.exception()) is not None:
             log.warning("command not stored", error=repr(error))
             self._settle(ref, unavailable())
-
-
-@lru_cache(maxsize=1 << 16)
-def partition_of(key: str, partitions: int) -> int:
-    """Kafka's default partitioner."""
-    return int((murmur2(key.encode()) & 0x7FFFFFFF) % partitions)
 
 
 async def result_of(future: asyncio.Future[Answer]) -> msgspec.Raw:

@@ -62,7 +62,6 @@ class Batch:
         self.dead_letters: list[DeadLetter] = []
         self.queries: list[Command] = []
         self.outcomes: Counter[str] = Counter()
-
         self._repair()
 
     def _repair(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import orjson
@@ -64,20 +63,13 @@ class PipelineClient:
             await self.send({**command, "reply": {"to": name, "partition": partition, "ref": 1}})
             return await asyncio.wait_for(_answer(replies, name.encode()), seconds)
 
-    @asynccontextmanager
-    async def _log(self) -> AsyncIterator[AIOKafkaConsumer]:
-        async with open_reader(self._settings.bootstrap_servers) as log:
-            partitions = [
-                TopicPartition(self._topics.mailbox_log, number)
-                for number in range(self._settings.partitions)
-            ]
-            log.assign(partitions)
-            await log.seek_to_end(*partitions)
-            yield log
-
     async def follow(self) -> AsyncIterator[ConsumerRecord]:
         """The mailbox log from here on."""
-        async with self._log() as log:
+        topic = self._topics.mailbox_log
+        partitions = [TopicPartition(topic, number) for number in range(self._settings.partitions)]
+        async with open_reader(self._settings.bootstrap_servers) as log:
+            log.assign(partitions)
+            await log.seek_to_end(*partitions)
             async for record in log:
                 yield record
 

@@ -58,7 +58,7 @@ class Lane:
         self._number = partition
         self._tp = TP(line.topic, partition)
         self._place = Place(partition, app.settings.partitions)
-        self._waiting: deque[Sequence[Any]] = deque()
+        self._waiting: deque[tuple[Sequence[Any], int]] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._paused = False
@@ -85,8 +85,9 @@ class Lane:
 
     def offer(self, records: Sequence[Any]) -> None:
         """Hand over the records of one poll."""
-        self._waiting.append(records)
-        self._waiting_bytes += _weight(records)
+        weight = _weight(records)
+        self._waiting.append((records, weight))
+        self._waiting_bytes += weight
         self._arrived.set()
         if self._waiting_bytes > _WAITING_HIGH and not self._paused:
             self._paused = True
@@ -124,9 +125,9 @@ class Lane:
     async def _look_around(self) -> None:
         """While nothing comes: rows of a late writer, and records that Faust has passed over."""
         await self._line.table.catch_up(self._number)
-        end = await self._app.ends.of(*self._tp)
+        stop = await self._app.ends.of(*self._tp)
         if not self._waiting:
-            async for records in self._read_missing(self._next, end):
+            async for records in self._read_missing(self._next, stop):
                 await self._finish(records)
 
     async def _until_done(self, step: Any, *args: Any) -> None:
@@ -171,8 +172,8 @@ class Lane:
         """Yield the records that wait as few batches, without a hole."""
         records: list[Any] = []
         while self._waiting and len(records) < _BATCH_RECORDS:
-            arrived = self._waiting.popleft()
-            self._waiting_bytes -= _weight(arrived)
+            arrived, weight = self._waiting.popleft()
+            self._waiting_bytes -= weight
             expected = records[-1].offset + 1 if records else self._next
             if arrived[0].offset > expected:
                 if records:

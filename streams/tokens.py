@@ -21,7 +21,8 @@ def make_token(
         raise ValueError("set READCAST_AUTH_SECRET to the secret that the gateways use")
     if not is_name(user) or user == SYSTEM:
         raise ValueError("a user is 1 to 64 letters, digits, '_', '.' or '-', and not 'system'")
-    claims: dict[str, str | int] = {"sub": user, "exp": int(time.time()) + lifetime}
+    now = int(time.time())
+    claims: dict[str, str | int] = {"sub": user, "iat": now, "exp": now + lifetime}
     if role is not None:
         claims["role"] = role
     return jwt.encode(claims, secret, algorithm=ALGORITHM)

@@ -170,10 +170,6 @@ class Producer(driver.Producer):
         offset: int = (await stored).offset
         return offset
 
-    async def partitions_for(self, topic: str) -> int:
-        """How many partitions a topic has."""
-        return len(await self._ensure_producer().partitions_for(topic))
-
 
 class Transport(driver.Transport):
     """The transport behind `readcast://host:port`."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.processes import STARTED, Broker, ProcessFailed, System, running
+from tests.processes import STARTED, Broker, System, running, start_or_skip
 
 LOG_LINES_SHOWN = 40
 log_sizes = pytest.StashKey[dict[str, int]]()
@@ -20,12 +20,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield given
         return
     with Broker(tmp_path_factory.mktemp("broker")) as process:
-        try:
-            process.start()
-        except ProcessFailed as failure:
-            if "CI" in os.environ:
-                raise
-            pytest.skip(str(failure))
+        start_or_skip(process)
         yield process.bootstrap
 
 

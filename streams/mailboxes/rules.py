@@ -25,7 +25,7 @@ from streams.commands import (
 )
 from streams.decisions import Change, Effect, Moment, Outcome
 from streams.errors import Code, Refused
-from streams.ids import SYSTEM, MailboxId, parse_mailbox
+from streams.ids import SYSTEM, parse_mailbox
 from streams.mailboxes.view import View
 from streams.rate import advance
 from tables.keys import member_key, message_key, state_key
@@ -175,7 +175,7 @@ def _trim_to(changes: list[Change], mailbox: str, state: State, upto: int, momen
 
 def create(view: View, c: Create, moment: Moment, limits: Limits) -> Outcome:
     """Make a group, or make a closed one anew: later seqs, a new epoch, and none of its old members."""
-    if _group_name(c.mailbox) is None:
+    if not c.mailbox.startswith("group:"):
         raise Refused(
             Code.BAD_REQUEST,
             "only groups are created; a direct mailbox exists with its first message",
@@ -373,11 +373,6 @@ _RULES: dict[type, Callable[[View, Any, Moment, Limits], Outcome]] = {
     Close: close,
     Trim: trim,
 }
-
-
-def _group_name(mailbox: str) -> str | None:
-    parsed: MailboxId = parse_mailbox(mailbox)
-    return parsed.name if parsed.kind == "group" else None
 
 
 def _existing(view: View, mailbox: str) -> State:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from tests.processes import HOST, ROOT, Broker, Process, ProcessFailed, listens
+from tests.processes import HOST, ROOT, Broker, Process, listens, start_or_skip
 from tests.waiting import eventually
 
 SCRIPT = ROOT / "docker/local/kafka.py"
@@ -21,12 +21,7 @@ TOPIC = "kept"
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker of its own, since these tests kill it."""
     with Broker(tmp_path_factory.mktemp("local")) as broker:
-        try:
-            broker.start()
-        except ProcessFailed as failure:
-            if "CI" in os.environ:
-                raise
-            pytest.skip(str(failure))
+        start_or_skip(broker)
         make_topic(broker.bootstrap)
         yield broker
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from gateway.requests import partition_of
 from gateway.rows import Rows
 from streams import commands
 from streams.commands import decode_mailbox_command, decode_user_command
 from streams.ids import parse_mailbox
+from streams.partitioning import partition_of
 from tables.rows import ORIGIN, Cursor, Member, Message, Position, State
 
 PARTITIONS = 8

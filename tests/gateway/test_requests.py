@@ -7,10 +7,11 @@ from aiokafka.errors import KafkaConnectionError
 
 from gateway.answers import Reply
 from gateway.limits import Quota
-from gateway.requests import Requests, partition_of
+from gateway.requests import Requests
 from gateway.settings import Settings
 from streams.commands import Query, Read, Send
 from streams.errors import Code, Refused
+from streams.partitioning import partition_of
 from streams.topics import topics
 from tables.rows import Cursor, Position
 from tests.gateway.fakes import message
