@@ -191,7 +191,7 @@ class Sender(Session):
 class Listener(Session):
     """Shows every message of its mailboxes once, in order; pulls what it is told it missed.
 
-    slow: its socket holds little, and it stops reading now and then.
+    slow: its socket holds little, and it stops reading now and then until `hurry` is called.
     """
 
     def __init__(
@@ -211,6 +211,10 @@ class Listener(Session):
         """The last seq shown."""
         messages = self.heard.shown[mailbox]
         return messages[-1].seq if messages else 0
+
+    def hurry(self) -> None:
+        """Stop for nothing any more."""
+        self._slow = False
 
     def state(self) -> str:
         """What it is doing, for a report."""

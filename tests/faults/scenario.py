@@ -139,6 +139,8 @@ class Load:
     async def _settle(self) -> None:
         for part in (*self.producers, *self.senders):
             part.end()
+        for listener in self.listeners:
+            listener.hurry()
         for producer in self.producers:
             await asyncio.to_thread(producer.join)
         await self._noted(self._answered, "every send is answered")
