@@ -20,6 +20,8 @@ from tables.rows import Position
 
 log = structlog.get_logger(__name__)
 
+_MISPLACED = "this key belongs to another partition: use Kafka's default partitioner (murmur2)"
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -89,11 +91,10 @@ class Batch:
 
     def _decode(self, record: Record) -> Command:
         command = self._agent.decode(record.key, record.value)
-        if self._place is not None and not all(map(self._place.holds, self._agent.keys(command))):
-            raise Malformed(
-                Code.BAD_REQUEST,
-                "this key belongs to another partition: use Kafka's default partitioner (murmur2)",
-            )
+        if self._place is not None:
+            for key in self._agent.keys(command):
+                if not self._place.holds(key):
+                    raise Malformed(Code.BAD_REQUEST, _MISPLACED)
         return command
 
     def _decide(self, record: Record, command: Command) -> None:
@@ -115,9 +116,9 @@ class Batch:
             self._take_again(command, outcome)
             return
         entries: list[Entry] = []
-        for key, row in outcome.changes:
+        for change in outcome.changes:
             self.at = Position(record.offset, len(entries))
-            entries.append(self._put(key, row))
+            entries.append(self._put(change.key, change.row))
         if entries:
             self.entries.append(entries)
             self.effects += outcome.effects

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from msgspec import Struct
 
 from streams.commands import ReplyTo
 from streams.errors import Refused
@@ -11,28 +13,28 @@ from tables.overlay import Overlay, Row
 from tables.partition import Partition
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True):
     """A row to be written under a key; None removes it."""
 
     key: bytes
     row: Row | None
 
 
-class Effect(NamedTuple):
+class Effect(Struct, frozen=True):
     """A command to a user's agent that follows from this one."""
 
     user: str
     command: Any
 
 
-class Moment(NamedTuple):
+class Moment(Struct, frozen=True, gc=False):
     """When a command is decided: its offset, and its record's time in ms since 1970."""
 
     offset: int
     now: int
 
 
-class Outcome(NamedTuple):
+class Outcome(Struct, frozen=True):
     """What a command does. `result` None: the first row says it all, no answer is due."""
 
     changes: list[Change]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 NAME = r"[A-Za-z0-9_.-]{1,64}"
@@ -15,6 +16,8 @@ SYSTEM = "system"
 
 _mailbox = re.compile(MAILBOX_PATTERN)
 _name = re.compile(NAME_PATTERN)
+_uuid = re.compile(UUID_PATTERN)
+_REMEMBERED = 100_000
 
 
 class MailboxId(NamedTuple):
@@ -33,6 +36,23 @@ class MailboxId(NamedTuple):
 def is_name(text: str) -> bool:
     """Whether `text` may name a user, a group or a channel."""
     return _name.match(text) is not None
+
+
+@lru_cache(_REMEMBERED)
+def is_user(text: str) -> bool:
+    """Whether `text` may name a user; remembered, since the same ones come again and again."""
+    return is_name(text)
+
+
+@lru_cache(_REMEMBERED)
+def is_mailbox(text: str) -> bool:
+    """Whether `text` has the form of a mailbox id; remembered."""
+    return _mailbox.match(text) is not None
+
+
+def is_uuid(text: str) -> bool:
+    """Whether `text` is a UUID in its usual form."""
+    return _uuid.match(text) is not None
 
 
 def parse_mailbox(text: str) -> MailboxId:

@@ -125,7 +125,7 @@ class Lane:
     async def _look_around(self) -> None:
         """While nothing comes: rows of a late writer, and records that Faust has passed over."""
         await self._line.table.catch_up(self._number)
-        stop = await self._app.ends.of(*self._tp)
+        stop = await self._app.bounds.end(*self._tp)
         if not self._waiting:
             async for records in self._read_missing(self._next, stop):
                 await self._finish(records)
@@ -147,7 +147,9 @@ class Lane:
 
     async def _restore(self) -> None:
         await self._line.table.catch_up(self._number)
-        self._next = await self._app.consumer.committed(self._tp)
+        committed = await self._app.consumer.committed(self._tp)
+        first = await self._app.bounds.first(*self._tp)
+        self._next = first if committed is None else max(committed, first)
 
     async def _read_log(self) -> None:
         try:

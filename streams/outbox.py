@@ -30,9 +30,9 @@ class Outbox:
     async def effects(self, effects: Iterable[Effect]) -> None:
         """Store effects, each in its user's partition."""
         by_partition = defaultdict(list)
-        for user, command in effects:
-            by_partition[partition_of(user, self._partitions)].append(
-                (user.encode(), _encode(command))
+        for effect in effects:
+            by_partition[partition_of(effect.user, self._partitions)].append(
+                (effect.user.encode(), _encode(effect.command))
             )
         for partition, records in by_partition.items():
             await self._store(self._topics.user_commands, partition, records)

@@ -22,7 +22,7 @@ from streams.status import StatusServer
 from streams.topics import topics
 from streams.users.agent import UserAgent, UserLayout
 from tables.options import rocksdb_options
-from tables.reader import Ends
+from tables.reader import Bounds
 from tables.table import JournaledTable, JournaledTables
 
 _HEARTBEAT_SECONDS = 3.0
@@ -49,7 +49,7 @@ class Pipeline(faust.App):
         super().__init__(settings.app_id, **_faust_settings(settings))
         self.settings = settings
         self.topic_names = topics(settings)
-        self.ends = Ends(settings.bootstrap_servers)
+        self.bounds = Bounds(settings.bootstrap_servers)
         mailboxes = self._journaled_table("mailbox", MailboxLayout())
         users = self._journaled_table("user", UserLayout())
         rules = Limits(settings.recall_seconds)
@@ -72,7 +72,7 @@ class Pipeline(faust.App):
             layout=layout,
             partitions=self.settings.partitions,
             bootstrap_servers=self.settings.bootstrap_servers,
-            ends=self.ends,
+            bounds=self.bounds,
             options=rocksdb_options(
                 self.settings.rocksdb_cache, self.settings.rocksdb_write_buffers
             ),
@@ -88,7 +88,7 @@ class Pipeline(faust.App):
     async def on_stop(self) -> None:
         """Let go of what Faust doesn't know."""
         await super().on_stop()
-        await self.ends.close()
+        await self.bounds.close()
 
     async def on_start(self) -> None:
         """Serve health and metrics while the worker runs."""

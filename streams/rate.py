@@ -18,6 +18,6 @@ def advance(arrival: int, rate: Rate, now: int) -> tuple[int, int]:
     """
     per_second, burst = rate
     interval = _MICROSECONDS / per_second
-    after = (max(now, arrival)) + int(interval)
+    after = max(now, arrival) + int(interval)
     early = after - now - int(burst * interval)
     return after, max(0, early)

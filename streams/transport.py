@@ -42,17 +42,15 @@ class RecordBatch(NamedTuple):
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Adds what a lane asks of the group: where it stands."""
 
-    async def committed(self, tp: TP) -> int:
-        """The group's committed offset, or the partition's first one."""
-        committed: int = await self.call_thread(self._committed, tp)
+    async def committed(self, tp: TP) -> int | None:
+        """The group's committed offset, if it has one."""
+        committed: int | None = await self.call_thread(self._committed, tp)
         return committed
 
-    async def _committed(self, tp: TP) -> int:
-        consumer = self._ensure_consumer()
+    async def _committed(self, tp: TP) -> int | None:
         partition = aiokafka.TopicPartition(tp.topic, tp.partition)
-        committed: int | None = await consumer.committed(partition)
-        first: int = (await consumer.beginning_offsets([partition]))[partition]
-        return first if committed is None else max(committed, first)
+        committed: int | None = await self._ensure_consumer().committed(partition)
+        return committed
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()
@@ -80,8 +78,8 @@ class Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def committed(self, tp: TP) -> int:
-        """Where a lane starts: the group's committed offset, or the partition's first one."""
+    async def committed(self, tp: TP) -> int | None:
+        """The group's committed offset, if it has one."""
         return await cast("ConsumerThread", self._thread).committed(tp)
 
     def mark_done(self, tp: TP, next_offset: int) -> None:

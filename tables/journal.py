@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from tables.rows import AT_HEADER, Position
+from msgspec import Struct
+
+from tables.rows import Position, position_header
 
 BATCH_BYTES = 900_000
 """Where a record batch is split, between two commands; the topics take more."""
 
 _RECORD_OVERHEAD = 40
+_NO_HEADERS: list[tuple[str, bytes]] = []
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """A row on its way into the log. `value` None removes the key."""
 
     key: bytes
@@ -34,15 +37,13 @@ class BatchProducer(Protocol):
         """Store a batch; returns the offset of its first record, once all in-sync replicas have it."""
 
 
-def _size(entry: Entry) -> int:
-    return len(entry.key) + (len(entry.value) if entry.value is not None else 0) + _RECORD_OVERHEAD
-
-
 def _split(commands: Iterable[list[Entry]]) -> Iterator[list[Entry]]:
     batch: list[Entry] = []
     size = 0
     for entries in commands:
-        added = sum(map(_size, entries))
+        added = 0
+        for entry in entries:
+            added += len(entry.key) + len(entry.value or b"") + _RECORD_OVERHEAD
         if batch and size + added > BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -67,9 +68,9 @@ async def append(
     """
     for entries in _split(commands):
         batch = producer.create_batch()
-        for key, value, at in entries:
-            headers = [] if value is not None else [(AT_HEADER, b"%d,%d" % at)]
-            batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
+        for entry in entries:
+            headers = _NO_HEADERS if entry.value is not None else [position_header(entry.at)]
+            batch.append(timestamp=timestamp, key=entry.key, value=entry.value, headers=headers)
         landed = await producer.send_batch(batch, topic, partition)
         if landed != next_offset:
             raise Displaced(

@@ -23,7 +23,7 @@ def member_key(mailbox: str, user: str) -> bytes:
 
 def message_key(mailbox: str, seq: int) -> bytes:
     """Key of a Message row; keys sort in seq order."""
-    return f"{mailbox}/m/{seq:016d}".encode()
+    return b"%b/m/%016d" % (mailbox.encode(), seq)
 
 
 def cursor_key(user: str, mailbox: str) -> bytes:

@@ -48,7 +48,9 @@ class Overlay:
     def get(self, key: bytes, decode: Decode) -> Any:
         """The value of a key that is asked for often: kept decoded in memory."""
         found = self._now.get(key, _ABSENT)
-        return self._partition.get(key, decode) if found is _ABSENT else found
+        if found is _ABSENT:
+            found = self._now[key] = self._partition.get(key, decode)
+        return found
 
     def find(self, key: bytes, decode: Decode) -> Any:
         """The value of a key that is asked for once."""
@@ -77,5 +79,5 @@ class Overlay:
         self.derived[key] = value
 
     def changed(self) -> dict[bytes, Any]:
-        """Every key read in bulk or put, with its value now."""
+        """Every key read for keeping or put, with its value now."""
         return self._now

@@ -45,8 +45,8 @@ async def read_range(
                 yield records
 
 
-class Ends:
-    """Asks where partitions end, on a connection of its own.
+class Bounds:
+    """Asks where partitions begin and end, on a connection of its own.
 
     On the connection that fetches, the question would wait behind a long poll, and with it
     everything else that is asked of that consumer.
@@ -57,7 +57,15 @@ class Ends:
         self._consumer: AIOKafkaConsumer | None = None
         self._starting = asyncio.Lock()
 
-    async def of(self, topic: str, partition: int) -> int:
+    async def first(self, topic: str, partition: int) -> int:
+        """The offset of a partition's first record that is still there."""
+        tp = TopicPartition(topic, partition)
+        async with asyncio.timeout(_ASK_SECONDS):
+            consumer = await self._started()
+            first: int = (await consumer.beginning_offsets([tp]))[tp]
+            return first
+
+    async def end(self, topic: str, partition: int) -> int:
         """The offset that the next record of a partition gets."""
         tp = TopicPartition(topic, partition)
         async with asyncio.timeout(_ASK_SECONDS):

@@ -14,7 +14,7 @@ A record without a value carries it in the header `at`, as `907,0`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,7 +22,7 @@ from msgspec import Meta, Struct
 AT_HEADER = "at"
 
 
-class Position(NamedTuple):
+class Position(Struct, frozen=True, order=True, array_like=True, gc=False):
     """Where a row stands in its partition's order of decisions."""
 
     offset: int
@@ -30,6 +30,12 @@ class Position(NamedTuple):
 
 
 ORIGIN = Position(-1, 0)
+
+
+def position_header(at: Position) -> tuple[str, bytes]:
+    """The header that carries the position of a record without a value."""
+    return AT_HEADER, b"%d,%d" % (at.offset, at.number)
+
 
 Rate = tuple[
     Annotated[float, Meta(ge=0.001, le=1_000_000)], Annotated[float, Meta(ge=1, le=1_000_000)]

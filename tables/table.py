@@ -14,7 +14,7 @@ from rocksdict import Options
 
 from tables.overlay import Layout
 from tables.partition import LogRecord, Partition
-from tables.reader import Ends, read_range
+from tables.reader import Bounds, read_range
 from tables.standby import Standby
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ class JournaledTable(Table[bytes, bytes]):
         layout: Layout,
         partitions: int,
         bootstrap_servers: str,
-        ends: Ends,
+        bounds: Bounds,
         options: Options,
     ) -> None:
         super().__init__(app, name=name, partitions=partitions, key_type=bytes, value_type=bytes)
@@ -46,7 +46,7 @@ class JournaledTable(Table[bytes, bytes]):
         self._layout = layout
         self._bootstrap_servers = bootstrap_servers
         self._options = options
-        self._ends = ends
+        self._bounds = bounds
         self._open: dict[int, Partition] = {}
         self._standby = Standby(bootstrap_servers, self.log_topic)
 
@@ -60,7 +60,7 @@ class JournaledTable(Table[bytes, bytes]):
     async def catch_up(self, number: int) -> None:
         """Apply all of the log that isn't kept yet."""
         partition = self.partition(number)
-        end = await self._ends.of(self.log_topic, number)
+        end = await self._bounds.end(self.log_topic, number)
         self._forget_if_unusable(partition, number, end)
         start = partition.progress.next_offset
         if start < end:

@@ -81,7 +81,7 @@ class MailboxLayout:
 
     def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:
         """Bring the derived keys in line with a row."""
-        if isinstance(row, Message):
+        if type(row) is Message:
             _message_put(rows, key.decode().partition("/")[0], row)
         elif row is None:
             mailbox, kind, seq = parse_key(key)

@@ -37,7 +37,7 @@ def _facts(partition: Partition, query: Query) -> dict[str, Any]:
     view = View(partition)
     mailboxes = query.mailboxes or (query.mailbox,)
     return {
-        "as_of": tuple(partition.progress.at),
+        "as_of": msgspec.structs.astuple(partition.progress.at),
         "facts": [_fact(partition, view, mailbox, query.by) for mailbox in mailboxes],
     }
 

@@ -276,7 +276,7 @@ class Pipeline:
         self.mailboxes[mailbox].at = at
         key = f"{mailbox}/{rest}".encode()
         value = None if row is None else encode(row)
-        headers = (("at", f"{at[0]},{at[1]}".encode()),) if row is None else ()
+        headers = (("at", f"{at.offset},{at.number}".encode()),) if row is None else ()
         partition = partition_of(mailbox, PARTITIONS)
         self._bring(lambda: self.rows.take_mailbox(partition, key, value, headers))
 

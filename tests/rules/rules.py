@@ -11,6 +11,7 @@ from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
 from streams.mailboxes.view import View
 from tables.overlay import Overlay
+from tables.rows import Position
 from tests.rules.commands import Command
 
 
@@ -47,9 +48,9 @@ class Rules:
         self._offset += 1
         decoded = self._agent.decode(command["mailbox"].encode(), orjson.dumps(command))
         outcome = self._agent.decide(self.view, decoded, Moment(self._offset, now))
-        for number, (key, row) in enumerate(outcome.changes):
-            assert row is None or row.at == (self._offset, number)
-            self._rows.put(key, row, None)
+        for number, change in enumerate(outcome.changes):
+            assert change.row is None or change.row.at == Position(self._offset, number)
+            self._rows.put(change.key, change.row, None)
         self.effects += outcome.effects
         return outcome
 

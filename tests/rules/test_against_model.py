@@ -93,9 +93,10 @@ def test_a_retry_right_away_changes_nothing(steps):
 def test_effects_tell_users_where_they_are(steps):
     model, rules = played(steps)
     inside = {}
-    for user, effect in rules.effects:
-        assert (effect.user, effect.by) == (user, "system")
-        inside[user, effect.mailbox] = type(effect).__name__ == "Subscribed"
+    for effect in rules.effects:
+        user, command = effect.user, effect.command
+        assert (command.user, command.by) == (user, "system")
+        inside[user, command.mailbox] = type(command).__name__ == "Subscribed"
     for mailbox in model.boxes:
         for user in USERS:
             if model.reads(mailbox, user):

@@ -4,6 +4,7 @@ import pytest
 from streams.batches import Batch
 from streams.errors import Code
 from tables.journal import Entry
+from tables.rows import Position
 from tests.tables.logs import Log, Record, Writer, agent, contents, open_partition, records_of
 
 GROUP = "group:g"
@@ -61,7 +62,7 @@ def test_what_is_no_command_is_buried_and_the_rest_goes_on(writer, value, ref):
     batch = writer.decide([good[0], bad, good[1]._replace(offset=4)])
     assert [letter.record for letter in batch.dead_letters] == [bad]
     assert batch.dead_letters[0].error.code is Code.BAD_REQUEST
-    assert [entry.at for (entry,) in batch.entries] == [(2, 0), (4, 0)]
+    assert [entry.at for (entry,) in batch.entries] == [Position(2, 0), Position(4, 0)]
     assert [reply.to.ref for reply in batch.replies] == ([] if ref is None else [ref])
     assert all(reply.payload["error"]["code"] == "bad_request" for reply in batch.replies)
     assert batch.outcomes == {"done": 2, "dead_letter": 1}
@@ -125,14 +126,14 @@ def test_the_rows_of_a_command_stay_together_and_are_numbered(writer):
     joined = command("join", 2, members=["cid", "dan"])
     batch = writer.decide(records(joined, command("send", 3, body=1), start=2))
     assert [[entry.at for entry in entries] for entries in batch.entries] == [
-        [(2, 0), (2, 1), (2, 2)],
-        [(3, 0)],
+        [Position(2, 0), Position(2, 1), Position(2, 2)],
+        [Position(3, 0)],
     ]
     for entry in [entry for entries in batch.entries for entry in entries]:
         assert isinstance(entry, Entry)
-        assert tuple(orjson.loads(entry.value)["at"]) == entry.at
+        assert Position(*orjson.loads(entry.value)["at"]) == entry.at
     assert [effect.user for effect in batch.effects] == ["cid", "dan"]
-    assert batch.at == (3, 0)
+    assert batch.at == Position(3, 0)
 
 
 def test_commands_that_were_decided_write_no_rows_and_send_no_effects(writer):

@@ -55,9 +55,10 @@ class Log:
         self.next_offset = 0
 
     def append(self, entries: list[Entry]) -> None:
-        for key, value, at in entries:
-            headers = [] if value is not None else [(AT_HEADER, b"%d,%d" % tuple(at))]
-            self.records.append(LogRecord(self.next_offset, key, value, headers))
+        for entry in entries:
+            at = b"%d,%d" % (entry.at.offset, entry.at.number)
+            headers = [] if entry.value is not None else [(AT_HEADER, at)]
+            self.records.append(LogRecord(self.next_offset, entry.key, entry.value, headers))
             self.next_offset += 1
 
     def repeat(self, records: list[LogRecord]) -> None:

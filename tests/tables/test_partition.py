@@ -71,7 +71,7 @@ def test_a_row_that_is_not_beyond_the_last_is_skipped_and_told(partition):
     partition.apply([row(2, BOB, member(3, 7)), row(3, CID, member(5, 9))])
     assert partition.progress.displaced == (BOB, CID)
     assert partition.current(BOB) == Member(Position(4, 0), 1)
-    assert partition.progress.at == (5, 0)
+    assert partition.progress.at == Position(5, 0)
     assert partition.progress.next_offset == 4
 
 
@@ -114,7 +114,7 @@ def test_a_record_that_is_no_row_is_passed_over(partition, key, value, headers):
 def test_a_removal_removes(partition):
     partition.apply([row(0, BOB, member(4)), row(1, BOB, None, [("at", b"5,0")])])
     assert partition.current(BOB) is None
-    assert partition.progress.at == (5, 0)
+    assert partition.progress.at == Position(5, 0)
 
 
 def test_what_is_kept_is_there_after_reopening(tmp_path):
@@ -194,7 +194,7 @@ def test_an_overlay_shows_its_rows_over_what_is_kept_and_writes_nothing(partitio
     assert overlay.get(CID, layout.decode_member) is None
     assert (overlay.raw(BOB), overlay.raw(CID)) == (member(6, 3), None)
     assert contents(partition) == before
-    assert partition.overlay().find(CID, layout.decode_member).at == (5, 0)
+    assert partition.overlay().find(CID, layout.decode_member).at == Position(5, 0)
 
 
 def test_reading_in_bulk_never_hides_a_row_of_the_batch(partition):
