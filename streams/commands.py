@@ -8,7 +8,7 @@ each with an example.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,13 +17,14 @@ from streams.errors import Code, Malformed
 from streams.ids import (
     MAILBOX_PATTERN,
     NAME_PATTERN,
+    PUBLIC_PATTERN,
     UUID_PATTERN,
     is_mailbox,
     is_user,
     is_uuid,
     parse_mailbox,
 )
-from tables.rows import Policy, Rate
+from tables.rows import Policy, Priority, Rate, Reach
 
 MAX_MEMBERS = 1_000
 """Members that one join or leave may name: a command's rows are one record batch."""
@@ -31,10 +32,15 @@ MAX_MEMBERS = 1_000
 MAX_MAILBOXES = 1_000
 """Mailboxes that one facts query may name."""
 
+MAX_TOUCHES = 100
+"""Entries that one touch may name, and that may be deferred for a user at a time."""
+
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 MailboxName = Annotated[str, Meta(pattern=MAILBOX_PATTERN)]
+PublicName = Annotated[str, Meta(pattern=PUBLIC_PATTERN)]
 CommandId = Annotated[str, Meta(pattern=UUID_PATTERN)]
 Seq = Annotated[int, Meta(ge=0, le=2**53)]
+EntrySeq = Annotated[int, Meta(ge=1, le=2**53)]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
 Members = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_MEMBERS)]
 
@@ -142,6 +148,44 @@ class Trim(MailboxCommand, frozen=True, tag="trim"):
     upto: Seq
 
 
+class Publish(MailboxCommand, frozen=True, tag="publish"):
+    """Put a message into a public mailbox, for those whom `release` reaches and `audience` matches.
+
+    expires: ms since 1970, 0 = never. audience: see `streams.public.audience`; null = everybody.
+    """
+
+    mailbox: PublicName
+    id: CommandId
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    body: msgspec.Raw
+    release: Reach = Reach()
+    expires: Milliseconds = 0
+    priority: Priority = "normal"
+    audience: dict[str, Any] | None = None
+
+
+class Release(MailboxCommand, frozen=True, tag="release"):
+    """Let the publish with seq `publish` reach more: a percentage not below the last one, and more users.
+
+    expect: seq of the last entry about this publish that the operator has seen.
+    """
+
+    mailbox: PublicName
+    id: CommandId
+    publish: EntrySeq
+    release: Reach
+    expect: EntrySeq
+
+
+class Withdraw(MailboxCommand, frozen=True, tag="withdraw"):
+    """Take the publish with seq `publish` back: nobody is touched by it any more."""
+
+    mailbox: PublicName
+    id: CommandId
+    publish: EntrySeq
+    expect: EntrySeq
+
+
 class Query(MailboxCommand, frozen=True, tag="query"):
     """Ask in command order; answered on the replies topic.
 
@@ -195,19 +239,62 @@ class Unsubscribed(UserCommand, frozen=True, tag="unsubscribed"):
     src: Annotated[int, Meta(ge=0)]
 
 
+class Touch(UserCommand, frozen=True, tag="touch"):
+    """A public mailbox has been looked at for the user, up to and with entry `upto`.
+
+    touched: what is shown: (seq of the publish, seq of the entry that reaches the user, priority).
+    deferred: reaching entries that are kept for later. dropped: those deferred before whose publish is over.
+    day: the user's day, in days since 1970; those touched on it are counted for the daily cap.
+    """
+
+    mailbox: PublicName
+    upto: Seq
+    day: Annotated[int, Meta(ge=0)]
+    touched: Annotated[
+        tuple[tuple[EntrySeq, EntrySeq, Priority], ...], Meta(max_length=MAX_TOUCHES)
+    ] = ()
+    deferred: Annotated[tuple[EntrySeq, ...], Meta(max_length=MAX_TOUCHES)] = ()
+    dropped: Annotated[tuple[EntrySeq, ...], Meta(max_length=MAX_TOUCHES)] = ()
+
+
+class Open(UserCommand, frozen=True, tag="open"):
+    """The user has opened the publish with seq `publish`; counted once."""
+
+    mailbox: PublicName
+    publish: EntrySeq
+
+
 class UserQuery(UserCommand, frozen=True, tag="query"):
-    """Ask for the user's cursors, `limit` at a time in the order of mailbox ids."""
+    """Ask in command order; answered on the replies topic.
+
+    cursors: of the user, `limit` at a time in the order of mailbox ids.
+    counts: of the public `mailbox`, by the users of the partition that the record is sent to.
+    """
 
     reply: ReplyTo
-    what: Literal["cursors"] = "cursors"
+    what: Literal["cursors", "counts"] = "cursors"
+    mailbox: PublicName | None = None
     after: str = ""
     limit: Annotated[int, Meta(ge=1, le=2_000)] = 1_000
 
 
 AnyMailboxCommand = (
-    Create | Join | Leave | Role | Mute | Send | Recall | ChangePolicy | Close | Trim | Query
+    Create
+    | Join
+    | Leave
+    | Role
+    | Mute
+    | Send
+    | Recall
+    | ChangePolicy
+    | Close
+    | Trim
+    | Publish
+    | Release
+    | Withdraw
+    | Query
 )
-AnyUserCommand = Read | Unread | Subscribed | Unsubscribed | UserQuery
+AnyUserCommand = Read | Unread | Subscribed | Unsubscribed | Touch | Open | UserQuery
 
 _Command = TypeVar("_Command")
 

@@ -8,11 +8,15 @@ from typing import NamedTuple
 
 NAME = r"[A-Za-z0-9_.-]{1,64}"
 NAME_PATTERN = rf"^{NAME}\Z"
-MAILBOX_PATTERN = rf"^(?:(?:group|user):{NAME}|direct:{NAME}~{NAME})\Z"
+MAILBOX_PATTERN = rf"^(?:(?:group|user|public):{NAME}|direct:{NAME}~{NAME})\Z"
+PUBLIC_PATTERN = rf"^public:{NAME}\Z"
 UUID_PATTERN = r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z"
 
 SYSTEM = "system"
 """The name under which trusted producers act; no token may carry it."""
+
+PUBLIC = "public:"
+"""What the ids of public mailboxes begin with."""
 
 _mailbox = re.compile(MAILBOX_PATTERN)
 _name = re.compile(NAME_PATTERN)
@@ -59,7 +63,7 @@ def parse_mailbox(text: str) -> MailboxId:
     """Take a mailbox id apart; `ValueError` says what is wrong with it."""
     if _mailbox.match(text) is None:
         raise ValueError(
-            "a mailbox is group:<id>, user:<id> or direct:<a>~<b>, "
+            "a mailbox is group:<id>, user:<id>, public:<id> or direct:<a>~<b>, "
             "with ids of 1 to 64 letters, digits, '_', '.' or '-'"
         )
     mailbox = MailboxId(*text.split(":", 1))

@@ -4,6 +4,7 @@ Mailbox log (`<app>-mailbox-changelog`), partitioned by the mailbox id:
     group:42/s                    State
     group:42/u/bob                Member      (no value: bob has left)
     group:42/m/0000000000000017   Message     (no value: trimmed)
+    public:news/m/0000000000000017   Published, Released or Withdrawn
 User log (`<app>-user-changelog`), partitioned by the user id:
     alice/c/group:42              Cursor
 
@@ -14,7 +15,7 @@ A record without a value carries it in the header `at`, as `907,0`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -106,13 +107,75 @@ class Message(Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}
     recalled_by: str = ""
 
 
+Priority = Literal["low", "normal", "urgent"]
+
+
+class Reach(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom a stage of a publish reaches: `percent` of all users in steps of 0.01, and `users` by name."""
+
+    percent: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    users: Annotated[tuple[str, ...], Meta(max_length=1_000)] = ()
+
+
+class PublicEntry(Struct, frozen=True, omit_defaults=True, tag_field="kind"):
+    """What all entries of a public mailbox share; `by` is the operator."""
+
+    at: Position
+    seq: int
+    id: str
+    by: str
+    ts: int
+
+
+class Published(PublicEntry, frozen=True, omit_defaults=True, tag="publish"):
+    """A publish and its first stage. `expires` is in ms since 1970, 0 = never."""
+
+    title: str
+    body: msgspec.Raw
+    release: Reach
+    expires: int = 0
+    priority: Priority = "normal"
+    audience: dict[str, Any] | None = None
+
+
+class Released(PublicEntry, frozen=True, omit_defaults=True, tag="release"):
+    """A further stage of a publish; `release.users` are those who are added. `expect` is as in the command."""
+
+    publish: int
+    release: Reach
+    expect: int
+
+
+class Withdrawn(PublicEntry, frozen=True, omit_defaults=True, tag="withdraw"):
+    """The end of a publish."""
+
+    publish: int
+    expect: int
+
+
+AnyEntry = Published | Released | Withdrawn
+
+
 class Cursor(Struct, frozen=True, omit_defaults=True):
     """How far a user has read a mailbox, and whether they are in it.
 
     src: offset of the mailbox command that made `member` what it is.
+
+    In a public mailbox `read` is the last entry that was looked at for the user, and there are
+    deferred: entries up to `read` that reach the user but have not been shown yet.
+    day, today: a day of the user (days since 1970), and how many touched them on it, the urgent not counted.
+    touched: the publishes that the command of this very row touched the user with.
+    opened: the publishes that the user has opened.
+    counts: publish -> (touched, opened), running totals over the users of the partition.
     """
 
     at: Position
     read: int = 0
     member: bool = False
     src: int = -1
+    deferred: tuple[int, ...] = ()
+    day: int = 0
+    today: int = 0
+    touched: tuple[int, ...] = ()
+    opened: tuple[int, ...] = ()
+    counts: dict[int, tuple[int, int]] = {}

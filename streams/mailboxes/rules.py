@@ -25,7 +25,7 @@ from streams.commands import (
 )
 from streams.decisions import Change, Effect, Moment, Outcome
 from streams.errors import Code, Refused
-from streams.ids import SYSTEM, parse_mailbox
+from streams.ids import PUBLIC, SYSTEM, parse_mailbox
 from streams.mailboxes.view import View
 from streams.rate import advance
 from tables.keys import member_key, message_key, state_key
@@ -63,6 +63,8 @@ class _Changes(list[Change]):
 
 def decide(view: View, command: MailboxCommand, moment: Moment, limits: Limits) -> Outcome:
     """What a command does; raises `Refused`."""
+    if command.mailbox.startswith(PUBLIC):
+        raise Refused(Code.FORBIDDEN, "a public mailbox takes publish, release and withdraw")
     if type(command) is Send:
         return send(view, command, moment, limits)
     return _RULES[type(command)](view, command, moment, limits)

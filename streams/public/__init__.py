@@ -1,0 +1,1 @@
+"""Public mailboxes: what operators publish, and whom it reaches when."""
