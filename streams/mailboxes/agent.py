@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import orjson
 
-from streams.commands import AnyMailboxCommand, Query, Send, decode_mailbox_command
+from streams.commands import (
+    AnyMailboxCommand,
+    Publish,
+    Query,
+    Release,
+    Send,
+    decode_mailbox_command,
+)
 from streams.decisions import Moment, Outcome
 from streams.errors import Code, Malformed
 from streams.mailboxes import queries, rules
 from streams.mailboxes.layout import decode_seq, id_key
 from streams.mailboxes.rules import Limits
 from streams.mailboxes.view import View
+from streams.public import checks
 from tables.overlay import Overlay
 from tables.partition import Partition
+
+_WithBody = TypeVar("_WithBody", Send, Publish)
 
 
 class MailboxAgent:
@@ -29,9 +39,13 @@ class MailboxAgent:
     def decode(self, key: bytes | None, value: bytes | None) -> AnyMailboxCommand:
         """Decode and validate a record; raises `Malformed`."""
         command = decode_mailbox_command(key, value)
-        return self._with_readable_body(command) if type(command) is Send else command
+        if type(command) is Send:
+            return self._with_readable_body(command)
+        if isinstance(command, Publish | Release):
+            checks.check(command)
+        return self._with_readable_body(command) if isinstance(command, Publish) else command
 
-    def _with_readable_body(self, command: Send) -> Send:
+    def _with_readable_body(self, command: _WithBody) -> _WithBody:
         """Bodies go to every reader as they are: within the size, on one line, and read by all parsers."""
         body = bytes(command.body)
         if len(body) > self._max_body:

@@ -6,6 +6,7 @@ table rebuilt from a compacted log equals the one that wrote it:
     own      a member's last message: its seq, with the state of their rate limit
     id       of a kept message: its seq
     recall   a recalled message, by the head when it was recalled
+    standing of a publish in a public mailbox: its last entry, percentage, expiry, end
 """
 
 from __future__ import annotations
@@ -15,9 +16,18 @@ from functools import lru_cache
 import msgspec
 from msgspec import Struct
 
+from streams.ids import PUBLIC
+from streams.public.layout import (
+    UNKNOWN,
+    decode_entry,
+    decode_standing,
+    publish_of,
+    standing_key,
+    with_entry,
+)
 from tables.keys import message_key, parse_key
 from tables.overlay import Overlay, Row
-from tables.rows import Member, Message, State
+from tables.rows import AnyEntry, Member, Message, PublicEntry, State
 
 
 class Last(Struct, frozen=True, array_like=True):
@@ -68,11 +78,12 @@ def recall_prefix(mailbox: str) -> bytes:
 class MailboxLayout:
     """How mailbox rows are read, and what follows from them."""
 
-    def decode(self, key: bytes, value: bytes) -> State | Member | Message:
+    def decode(self, key: bytes, value: bytes) -> State | Member | Message | AnyEntry:
         """The typed row."""
-        match parse_key(key).kind:
+        mailbox, kind, _ = parse_key(key)
+        match kind:
             case "m":
-                return decode_message(value)
+                return decode_entry(value) if mailbox.startswith(PUBLIC) else decode_message(value)
             case "u":
                 return decode_member(value)
             case "s":
@@ -83,9 +94,11 @@ class MailboxLayout:
         """Bring the derived keys in line with a row."""
         if type(row) is Message:
             _message_put(rows, key.decode().partition("/")[0], row)
+        elif isinstance(row, PublicEntry):
+            _entry_put(rows, parse_key(key).owner, row)  # type: ignore[arg-type]
         elif row is None:
             mailbox, kind, seq = parse_key(key)
-            if kind == "m" and seq.isdecimal():
+            if kind == "m" and seq.isdecimal() and not mailbox.startswith(PUBLIC):
                 _message_removed(rows, mailbox, int(seq))
 
 
@@ -100,6 +113,16 @@ def _message_put(rows: Overlay, mailbox: str, message: Message) -> None:
     rows.put_derived(id_key(mailbox, message.id), seq)
     if message.recalled:
         rows.put_derived(recall_key(mailbox, message.recalled, seq), 0)
+
+
+def _entry_put(rows: Overlay, mailbox: str, entry: AnyEntry) -> None:
+    head = rows.get(head_key(mailbox), decode_last)
+    if head is None or entry.seq > head.seq:
+        rows.put_derived(head_key(mailbox), Last(entry.seq))
+    rows.put_derived(id_key(mailbox, entry.id), entry.seq)
+    key = standing_key(mailbox, publish_of(entry))
+    standing = rows.find(key, decode_standing) or UNKNOWN
+    rows.put_derived(key, with_entry(standing, entry))
 
 
 def _message_removed(rows: Overlay, mailbox: str, seq: int) -> None:

@@ -27,6 +27,7 @@ from streams.decisions import Change, Effect, Moment, Outcome
 from streams.errors import Code, Refused
 from streams.ids import PUBLIC, SYSTEM, parse_mailbox
 from streams.mailboxes.view import View
+from streams.public import rules as public
 from streams.rate import advance
 from tables.keys import member_key, message_key, state_key
 from tables.rows import NO_BODY, Member, Message, Policy, Position, State
@@ -64,7 +65,7 @@ class _Changes(list[Change]):
 def decide(view: View, command: MailboxCommand, moment: Moment, limits: Limits) -> Outcome:
     """What a command does; raises `Refused`."""
     if command.mailbox.startswith(PUBLIC):
-        raise Refused(Code.FORBIDDEN, "a public mailbox takes publish, release and withdraw")
+        return public.decide(view, command, moment)
     if type(command) is Send:
         return send(view, command, moment, limits)
     return _RULES[type(command)](view, command, moment, limits)
@@ -355,6 +356,9 @@ def may_read(view: View, mailbox: str, user: str) -> bool:
     """Whether a user may read a mailbox that exists."""
     if user == SYSTEM:
         return True
+    if mailbox.startswith(PUBLIC):
+        # Not everything in it has reached everybody: gateways ask as `system` and show each user theirs.
+        return False
     if not mailbox.startswith("group:"):
         return user in _fixed_readers(mailbox)
     state = view.state(mailbox)

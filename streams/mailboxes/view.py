@@ -6,9 +6,10 @@ from typing import Protocol
 
 from streams.mailboxes import layout
 from streams.mailboxes.layout import NONE, Last
+from streams.public.layout import Standing, decode_entry, decode_standing, standing_key
 from tables.keys import member_key, message_key, state_key
 from tables.overlay import Decode
-from tables.rows import Member, Message, State
+from tables.rows import AnyEntry, Member, Message, State
 
 
 class Rows(Protocol):
@@ -50,3 +51,11 @@ class View:
     def message(self, mailbox: str, seq: int) -> Message | None:
         """A kept message."""
         return self._find(message_key(mailbox, seq), layout.decode_message)  # type: ignore[return-value]
+
+    def entry(self, mailbox: str, seq: int) -> AnyEntry | None:
+        """An entry of a public mailbox."""
+        return self._find(message_key(mailbox, seq), decode_entry)  # type: ignore[return-value]
+
+    def standing(self, mailbox: str, publish: int) -> Standing | None:
+        """How a publish stands."""
+        return self._find(standing_key(mailbox, publish), decode_standing)  # type: ignore[return-value]
