@@ -33,7 +33,10 @@ MAX_MAILBOXES = 1_000
 """Mailboxes that one facts query may name."""
 
 MAX_TOUCHES = 100
-"""Entries that one touch may name, and that may be deferred for a user at a time."""
+"""Publishes that one touch may touch a user with."""
+
+MAX_DEFERRED = 1_000
+"""Entries of a public mailbox that may be deferred for a user at a time."""
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 MailboxName = Annotated[str, Meta(pattern=MAILBOX_PATTERN)]
@@ -253,8 +256,8 @@ class Touch(UserCommand, frozen=True, tag="touch"):
     touched: Annotated[
         tuple[tuple[EntrySeq, EntrySeq, Priority], ...], Meta(max_length=MAX_TOUCHES)
     ] = ()
-    deferred: Annotated[tuple[EntrySeq, ...], Meta(max_length=MAX_TOUCHES)] = ()
-    dropped: Annotated[tuple[EntrySeq, ...], Meta(max_length=MAX_TOUCHES)] = ()
+    deferred: Annotated[tuple[EntrySeq, ...], Meta(max_length=MAX_DEFERRED)] = ()
+    dropped: Annotated[tuple[EntrySeq, ...], Meta(max_length=MAX_DEFERRED)] = ()
 
 
 class Open(UserCommand, frozen=True, tag="open"):

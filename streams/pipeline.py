@@ -20,7 +20,8 @@ from streams.outbox import Outbox
 from streams.settings import Settings, settings
 from streams.status import StatusServer
 from streams.topics import topics
-from streams.users.agent import UserAgent, UserLayout
+from streams.users.agent import UserAgent
+from streams.users.layout import UserLayout
 from tables.options import rocksdb_options
 from tables.reader import Bounds
 from tables.table import JournaledTable, JournaledTables

@@ -5,36 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 import orjson
+from msgspec.structs import replace
 
-from streams.commands import AnyUserCommand, UserQuery, decode_user_command
+from streams.commands import AnyUserCommand, Open, Touch, UserQuery, decode_user_command
 from streams.decisions import Change, Moment, Outcome
-from streams.users.rules import decide
+from streams.errors import Code, Refused
+from streams.users import rules, touches
+from streams.users.layout import Totals, decode_cursor, decode_total, total_prefix
 from tables.keys import cursor_key, parse_key
-from tables.overlay import Overlay, Row
+from tables.overlay import Overlay
 from tables.partition import Partition
 from tables.rows import Cursor, Position
 
-decode_cursor = msgspec.json.Decoder(Cursor).decode
-_encode = msgspec.json.Encoder().encode
-
-
-class UserLayout:
-    """How user rows are read; nothing is derived from them."""
-
-    def decode(self, key: bytes, value: bytes) -> Cursor:
-        """The typed row."""
-        if parse_key(key).kind != "c":
-            raise ValueError(f"no row of a user has the key {key!r}")
-        return decode_cursor(value)
-
-    def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:
-        """Nothing."""
-
 
 class UserAgent:
-    """How far each user has read."""
+    """How far each user has read, and what has touched them."""
 
     def decode(self, key: bytes | None, value: bytes | None) -> AnyUserCommand:
         """Decode and validate a record; raises `Malformed`."""
@@ -49,8 +35,10 @@ class UserAgent:
             decode_cursor,
         )
 
-    def keys(self, command: Any) -> tuple[str]:
-        """The user."""
+    def keys(self, command: Any) -> tuple[str, ...]:
+        """The user; counts are about all users of whichever partition is asked."""
+        if type(command) is UserQuery and command.what == "counts":
+            return ()
         return (command.user,)
 
     def view(self, rows: Overlay) -> Overlay:
@@ -65,20 +53,41 @@ class UserAgent:
         """What a command does; raises `Refused`."""
         key = cursor_key(command.user, command.mailbox)
         before = rows.find(key, decode_cursor) or Cursor(Position(0, 0))
-        after = decide(before, command)
-        result = {"mailbox": command.mailbox, "read": after.read}
-        if after == before:
-            return Outcome([], [], result)
-        row = msgspec.structs.replace(after, at=Position(moment.offset, 0))
-        return Outcome([Change(key, row)], [], result)
+        if isinstance(command, Touch | Open):
+            after = touches.decide(before, command, moment.now, Totals(rows))
+        else:
+            after = rules.decide(before, command)
+        row = before if after == before else replace(after, at=Position(moment.offset, 0))
+        changes = [] if row is before else [Change(key, row)]
+        return Outcome(changes, [], _result(command, row, moment))
 
     def answer(self, partition: Partition, query: Any) -> dict[str, Any]:
-        """The user's cursors, a page of them."""
-        cursors: list[dict[str, Any]] = []
-        for key, value in partition.scan(
-            cursor_key(query.user, ""), after=cursor_key(query.user, query.after)
-        ):
-            if len(cursors) == query.limit:
-                return {"cursors": cursors, "more": True}
-            cursors.append({"mailbox": parse_key(key).name, **orjson.loads(value)})
-        return {"cursors": cursors, "more": False}
+        """The answer to a query; raises `Refused`."""
+        return _counts(partition, query) if query.what == "counts" else _cursors(partition, query)
+
+
+def _result(command: Any, row: Cursor, moment: Moment) -> dict[str, Any]:
+    result = {"mailbox": command.mailbox, "read": row.read}
+    if isinstance(command, Touch):
+        # What this very record has touched, also if it is decided again after a restart.
+        result["touched"] = row.touched if row.at.offset == moment.offset else ()
+    return result
+
+
+def _counts(partition: Partition, query: UserQuery) -> dict[str, Any]:
+    if query.mailbox is None:
+        raise Refused(Code.BAD_REQUEST, "counts are asked of a public mailbox: name it")
+    found = partition.scan(total_prefix(query.mailbox))
+    counts = {str(int(key[-16:])): decode_total(value) for key, value in found}
+    return {"mailbox": query.mailbox, "counts": counts}
+
+
+def _cursors(partition: Partition, query: UserQuery) -> dict[str, Any]:
+    cursors: list[dict[str, Any]] = []
+    for key, value in partition.scan(
+        cursor_key(query.user, ""), after=cursor_key(query.user, query.after)
+    ):
+        if len(cursors) == query.limit:
+            return {"cursors": cursors, "more": True}
+        cursors.append({"mailbox": parse_key(key).name, **orjson.loads(value)})
+    return {"cursors": cursors, "more": False}

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from streams.commands import AnyUserCommand, Read, Subscribed, Unread, Unsubscribed
+from streams.commands import Read, Subscribed, Unread, Unsubscribed
 from streams.errors import Code, Refused
-from streams.ids import SYSTEM
+from streams.ids import PUBLIC, SYSTEM
 from tables.rows import Cursor
 
 
-def decide(cursor: Cursor, c: AnyUserCommand) -> Cursor:
+def decide(cursor: Cursor, c: Read | Unread | Subscribed | Unsubscribed) -> Cursor:
     """The cursor after a command; raises `Refused`."""
     if c.by not in (c.user, SYSTEM):
         raise Refused(Code.FORBIDDEN, "only the user moves their own cursor")
+    if c.mailbox.startswith(PUBLIC):
+        raise Refused(Code.FORBIDDEN, "a cursor in a public mailbox takes only touch and open")
     match c:
         case Read():
             return replace(cursor, read=max(cursor.read, c.seq))
@@ -21,7 +23,6 @@ def decide(cursor: Cursor, c: AnyUserCommand) -> Cursor:
             return replace(cursor, read=min(cursor.read, c.seq))
         case Subscribed() | Unsubscribed():
             return _membership(cursor, c)
-    raise TypeError(f"not a command on a cursor: {c!r}")
 
 
 def _membership(cursor: Cursor, c: Subscribed | Unsubscribed) -> Cursor:

@@ -109,5 +109,6 @@ def test_the_largest_audiences_are_good():
 
 
 def test_versions_are_compared_by_number():
-    texts = ["0", "1", "1.0.1", "1.2", "1.10", "2", "10"]
-    assert sorted(texts[::-1], key=parse_version) == texts
+    assert sorted(["10", "2", "1.10", "0", "1.2", "1"], key=parse_version) == [
+        "0", "1", "1.2", "1.10", "2", "10",
+    ]  # fmt: skip

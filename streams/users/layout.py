@@ -1,0 +1,99 @@
+"""The user table: decoding its rows, and the keys that are derived from them.
+
+A touch or an opening is counted in the cursor row that it writes anyway: the row holds the running
+totals of what it counted, over all users of the partition. The latest total of a publish is
+therefore in the row of the user who was counted last; while it is the latest, each further row of that user
+carries it on, so that no compaction loses it. Totals only grow, so the greatest one in any row is
+the latest. Derived keys (they begin with a zero byte) hold them ready:
+    total    of a publish: how often it was touched and opened
+    newest   of a public mailbox: the newest publish that was counted
+Totals are kept for publishes among the `COUNTED` entries up to the newest, which bounds the rows.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tables.keys import parse_key
+from tables.overlay import Overlay, Row
+from tables.rows import Cursor
+
+COUNTED = 1_000
+"""Entries, up to the newest publish that was counted, among which publishes are counted."""
+
+Total = tuple[int, int]
+"""How often a publish was touched and opened."""
+
+NO_TOTAL: Total = (0, 0)
+
+decode_cursor = msgspec.json.Decoder(Cursor).decode
+decode_total = msgspec.msgpack.Decoder(Total).decode
+decode_newest = msgspec.msgpack.Decoder(int).decode
+
+
+def total_prefix(mailbox: str) -> bytes:
+    """What all keys of totals of a mailbox begin with."""
+    return b"\0t/%b/" % mailbox.encode()
+
+
+def total_key(mailbox: str, publish: int) -> bytes:
+    """Key of a publish's total."""
+    return b"%b%016d" % (total_prefix(mailbox), publish)
+
+
+def newest_key(mailbox: str) -> bytes:
+    """Key of the newest publish that was counted."""
+    return b"\0n/%b" % mailbox.encode()
+
+
+class Totals:
+    """Reads the totals of a partition."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Overlay) -> None:
+        self._rows = rows
+
+    def of(self, mailbox: str, publish: int) -> Total:
+        """The total of a publish."""
+        found: Total | None = self._rows.get(total_key(mailbox, publish), decode_total)
+        return found or NO_TOTAL
+
+    def newest(self, mailbox: str) -> int:
+        """The newest publish that was counted, 0 if none."""
+        found: int | None = self._rows.get(newest_key(mailbox), decode_newest)
+        return found or 0
+
+
+class UserLayout:
+    """How user rows are read, and what follows from them."""
+
+    def decode(self, key: bytes, value: bytes) -> Cursor:
+        """The typed row."""
+        if parse_key(key).kind != "c":
+            raise ValueError(f"no row of a user has the key {key!r}")
+        return decode_cursor(value)
+
+    def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:
+        """Bring the totals in line with a row."""
+        if isinstance(row, Cursor) and row.counts:
+            _take_counts(rows, parse_key(key).name, row.counts)
+
+
+def _take_counts(rows: Overlay, mailbox: str, counts: dict[int, Total]) -> None:
+    totals = Totals(rows)
+    before = totals.newest(mailbox)
+    newest = max(before, *counts)
+    for publish, total in counts.items():
+        if publish > newest - COUNTED and total > totals.of(mailbox, publish):
+            rows.put_derived(total_key(mailbox, publish), total)
+    if newest > before:
+        rows.put_derived(newest_key(mailbox), newest)
+        _forget(rows, mailbox, max(before - COUNTED, 0), min(newest - COUNTED, before))
+
+
+def _forget(rows: Overlay, mailbox: str, after: int, upto: int) -> None:
+    for publish in range(after + 1, upto + 1):
+        key = total_key(mailbox, publish)
+        if rows.get(key, decode_total) is not None:
+            rows.put_derived(key, None)
