@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 PEERS := .venv-bench/.installed
 FIGURE ?=
 
-.PHONY: help install run test lint types check bench faults clean broker browser
+.PHONY: help install run test lint types check bench faults clean broker programs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,7 +29,7 @@ $(PEERS): bench/requirements.txt
 run: $(INSTALLED) ## start broker, worker, gateway and demo data; Ctrl-C stops them
 	@exec $(BIN)/python docker/local/up.py
 
-test: check broker browser ## lint, types and every test
+test: check broker programs ## lint, types and every test
 	$(BIN)/python -m pytest -q
 
 lint: $(INSTALLED) ## ruff: rules and format
@@ -52,11 +52,12 @@ ifndef KAFKA_BOOTSTRAP_SERVERS
 	@$(BIN)/python docker/local/kafka.py fetch
 endif
 
-browser:
-	@command -v chromium >/dev/null || { \
+programs: # what the tests run besides Python and Java
+	@{ command -v chromium && { command -v docker-compose || docker compose version; }; } >/dev/null 2>&1 || { \
 	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; \
-	} || { echo "The page's tests need Chromium: install it so that 'chromium' is on the PATH." >&2; exit 1; }
+	  apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium docker-compose; \
+	} || { echo "The tests need chromium and docker-compose on the PATH: please install them." >&2; exit 1; }
 
 clean: ## remove .venv, build and caches; data/ stays
 	rm -rf .venv .venv-bench build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
