@@ -168,7 +168,8 @@ class Model:
 
     def do_role(self, c: Command, mailbox: str, by: str, now: int) -> dict[str, Any]:
         box = self.group(mailbox)
-        self.need(mailbox, by, "owner")
+        repeats = c["role"] == "owner" and box.owner == c["member"]
+        self.need(mailbox, by, *(["owner", "admin"] if repeats else ["owner"]))
         person = box.people.get(c["member"])
         if person is None:
             raise No("not_member")

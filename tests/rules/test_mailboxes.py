@@ -135,3 +135,10 @@ def test_over_the_rate_tells_when_to_come_back(rules):
     assert (str(refused.value.code), refused.value.retry_after) == ("rate_limited", 0.4)
     assert rules.code(send(3, "cid"), 1_100) == "ok"
     assert rules.code(send(2, "bob"), 1_500) == "ok"
+
+
+def test_handing_on_the_group_may_be_repeated(rules):
+    hand_over = command("role", 1, member="bob", role="owner")
+    assert [rules.code(hand_over, 1_000) for _ in range(2)] == ["ok", "ok"]
+    assert rules.code(command("role", 2, member="bob", role="member"), 1_000) == "forbidden"
+    assert rules.view.state(GROUP).owner == "bob"
