@@ -31,6 +31,11 @@ def read(**changes):
     return {"type": "read", "user": "ann", "by": "ann", "mailbox": "group:g", "seq": 1} | changes
 
 
+def touch(**changes):
+    fields = {"mailbox": "public:news", "upto": 1, "day": 20_000}
+    return {"type": "touch", "user": "ann", "by": "ann"} | fields | changes
+
+
 def record(command, owner):
     key = command.get(owner)
     return key.encode() if isinstance(key, str) else b"", orjson.dumps(command)
@@ -77,6 +82,20 @@ def other(type_, **fields):
     return without(send(), "body") | {"type": type_} | fields
 
 
+def publish(**changes):
+    fields = {"mailbox": "public:news", "title": "t", "body": 1}
+    return other("publish", **fields | changes)
+
+
+def release(**changes):
+    fields = {"mailbox": "public:news", "publish": 1, "release": {"percent": 1}, "expect": 1}
+    return other("release", **fields | changes)
+
+
+def withdraw(**changes):
+    return other("withdraw", **{"mailbox": "public:news", "publish": 1, "expect": 1} | changes)
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -111,6 +130,35 @@ def other(type_, **fields):
         without(other("query", what="history", reply=REPLY, after=-1), "id"),
         without(other("query", what="facts", reply=REPLY, mailboxes=["x"]), "id"),
         without(other("query", what="facts", reply=REPLY, mailboxes=["group:g"] * 1_001), "id"),
+        *(without(publish(), field) for field in ("title", "body", "id", "mailbox")),
+        *(publish(mailbox=mailbox) for mailbox in BAD_MAILBOXES),
+        publish(mailbox="group:g"),
+        publish(mailbox="public:a~b"),
+        publish(title=""),
+        publish(title="x" * 201),
+        publish(title=None),
+        publish(expires=-1),
+        publish(expires=1.5),
+        publish(expires=2**53 + 1),
+        publish(priority="high"),
+        publish(release=50),
+        publish(release={"percent": -0.01}),
+        publish(release={"percent": 100.01}),
+        publish(release={"percent": "50"}),
+        publish(release={"percent": 1, "extra": 1}),
+        publish(release={"users": ["a"] * 1_001}),
+        publish(release={"users": "ann"}),
+        publish(audience=[]),
+        publish(audience="all"),
+        publish(seq=1),
+        release(publish=0),
+        release(expect=0),
+        release(publish="1"),
+        without(release(), "publish"),
+        without(release(), "release"),
+        without(release(), "expect"),
+        without(withdraw(), "expect"),
+        withdraw(release={"percent": 1}),
     ],
     ids=lambda command: orjson.dumps(command).decode()[:120],
 )
@@ -163,7 +211,28 @@ def test_the_key_is_the_mailbox(key):
         read(unknown=1),
         read(type="follow"),
         without(read(type="subscribed", src=-1), "seq"),
+        touch(mailbox="group:g"),
+        touch(mailbox="public:"),
+        *(without(touch(), field) for field in ("user", "by", "mailbox", "upto", "day")),
+        touch(upto=-1),
+        touch(upto=2**53 + 1),
+        touch(day=-1),
+        touch(day="today"),
+        touch(touched=[[1, 1, "normal"]] * 101),
+        touch(touched=[[1, 1]]),
+        touch(touched=[[1, 1, "high"]]),
+        touch(touched=[[0, 1, "low"]]),
+        touch(touched=[1]),
+        touch(deferred=[0]),
+        touch(deferred=[1] * 1_001),
+        touch(dropped=["1"]),
+        touch(dropped=[1] * 1_001),
+        touch(publish=1),
+        touch(type="open"),
+        {"type": "open", "user": "ann", "by": "ann", "mailbox": "public:news", "publish": 0},
+        {"type": "open", "user": "ann", "by": "ann", "mailbox": "public:news"},
         {"type": "query", "user": "ann", "by": "ann"},
+        {"type": "query", "user": "ann", "by": "ann", "reply": REPLY, "mailbox": "group:g"},
         {"type": "query", "user": "ann", "by": "ann", "reply": REPLY, "what": "facts"},
         {"type": "query", "user": "ann", "by": "ann", "reply": REPLY, "limit": 2_001},
     ],
@@ -199,3 +268,38 @@ def test_a_body_has_a_largest_size(size, fits):
         with pytest.raises(Malformed) as caught:
             agent.decode(*record(command, "mailbox"))
         assert caught.value.code is Code.TOO_LARGE
+
+
+@pytest.mark.parametrize("good", [publish(), release(), withdraw(), publish(title="x" * 200)])
+def test_good_commands_to_a_public_mailbox(good):
+    assert decode_mailbox_command(*record(good, "mailbox")).mailbox == "public:news"
+
+
+def test_a_good_touch():
+    command = decode_user_command(*record(touch(touched=[[1, 1, "low"]] * 100), "user"))
+    assert command.touched[0] == (1, 1, "low")
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (publish(release={"percent": 0.001}), "release.percent: 0.001 is not in steps of 0.01"),
+        (release(release={"percent": 33.333}), "release.percent: 33.333 is not in steps of 0.01"),
+        (publish(release={"users": ["a", "b c"]}), "release.users[1]: this is no user's name"),
+        (publish(audience={}), "audience: it has 'all', 'any', 'not', or a 'claim'"),
+        (publish(audience={"all": [{"claim": "a", "in": []}]}), "audience.all[0].in: a list of 1"),
+    ],
+)
+def test_what_no_schema_says_is_told_in_words(bad, message):
+    assert refused(MailboxAgent(Limits()).decode, *record(bad, "mailbox")).startswith(message)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(100, True), (101, False)])
+def test_the_body_of_a_publish_has_the_same_largest_size(size, fits):
+    agent = MailboxAgent(Limits(), max_body=100)
+    key, value = record(publish(body="x" * (size - 2)), "mailbox")
+    if fits:
+        agent.decode(key, value)
+    else:
+        with pytest.raises(Malformed, match="a body may have 100 bytes"):
+            agent.decode(key, value)

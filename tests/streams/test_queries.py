@@ -2,7 +2,8 @@ import orjson
 import pytest
 
 from streams.errors import Refused
-from tests.tables.logs import Log, Record, Writer, agent, open_partition
+from streams.users.agent import UserAgent
+from tests.tables.logs import AnyAgent, Log, Record, Writer, agent, open_partition, records_of
 
 GROUP = "group:g"
 REPLY = {"to": "gw", "partition": 0, "ref": 1}
@@ -224,6 +225,9 @@ def test_facts_of_many_mailboxes_come_in_the_order_asked(chat):
         ("history", "cid", "direct:ann~bob", "not_member"),
         ("history", "ann", "user:bob", "not_member"),
         ("members", "ann", "direct:ann~bob", "bad_request"),
+        ("history", "ann", "public:news", "not_member"),
+        ("history", "news", "public:news", "not_member"),
+        ("members", "system", "public:news", "bad_request"),
     ],
 )
 def test_what_nobody_is_shown(chat, what, by, mailbox, code):
@@ -233,3 +237,85 @@ def test_what_nobody_is_shown(chat, what, by, mailbox, code):
 def test_a_direct_mailbox_without_messages_is_empty_for_its_two(chat):
     answer = chat.ask("history", "ann", "direct:ann~bob", after=0)
     assert (answer["epoch"], answer["head"], answer["messages"]) == ("", 0, [])
+
+
+NEWS = "public:news"
+
+
+@pytest.fixture
+def news(chat):
+    """A publish, a release of it, its end, and another publish."""
+    chat.do("publish", "olga", NEWS, title="one", body=1)
+    about = {"mailbox": NEWS, "publish": 1}
+    chat.do("release", "olga", **about, release={"percent": 5}, expect=1)
+    chat.do("withdraw", "otto", **about, expect=2)
+    chat.do("publish", "otto", NEWS, title="two", body=2)
+    return chat
+
+
+def test_the_history_of_a_public_mailbox_is_its_entries(news):
+    answer = news.ask("history", "system", NEWS, after=1, limit=2)
+    assert [entry["kind"] for entry in answer["messages"]] == ["release", "withdraw"]
+    assert (answer["head"], answer["more"], answer["recalled"]) == (4, True, [])
+    answer = news.ask("history", "system", NEWS, before=4)
+    assert [entry["seq"] for entry in answer["messages"]] == [1, 2, 3]
+
+
+def test_the_facts_of_a_public_mailbox(news):
+    found = fact(news, "system", NEWS)
+    assert (found["head"], found["epoch"][-3:], found["last"]["title"]) == (4, "000", "two")
+    assert fact(news, "ann", NEWS)["last"] is None
+
+
+def users_of(partition, *commands):
+    now = 20_000 * 86_400_000
+    writer = Writer(partition, Log(), AnyAgent())
+    writer.decide(
+        records_of([(now, {"by": one["user"], "mailbox": NEWS} | one) for one in commands])
+    )
+
+
+def asked(partition, **fields):
+    query = {"type": "query", "user": "system", "by": "system", "reply": REPLY} | fields
+    command = UserAgent().decode(b"system", orjson.dumps(query))
+    return orjson.loads(orjson.dumps(UserAgent().answer(partition, command)))
+
+
+def touch(user, *publishes):
+    items = [[publish, publish, "normal"] for publish in publishes]
+    return {"type": "touch", "user": user, "upto": 9, "day": 20_000, "touched": items}
+
+
+def test_counts_are_those_of_the_partition_that_is_asked(tmp_path):
+    partition = open_partition(tmp_path)
+    users_of(
+        partition,
+        touch("ann", 1, 4),
+        touch("bob", 4),
+        touch("bob", 4) | {"mailbox": "public:newspaper"},
+        {"type": "open", "user": "bob", "publish": 4},
+    )
+    answer = asked(partition, what="counts", mailbox=NEWS)
+    assert answer == {"mailbox": NEWS, "counts": {"1": [1, 0], "4": [2, 1]}}
+    assert asked(partition, what="counts", mailbox="public:none")["counts"] == {}
+    with pytest.raises(Refused, match="name it"):
+        asked(partition, what="counts")
+    partition.close()
+
+
+def test_counts_may_be_asked_of_every_partition_and_cursors_only_of_the_users():
+    query = {"type": "query", "user": "system", "by": "system", "reply": REPLY}
+    counts = UserAgent().decode(b"system", orjson.dumps(query | {"what": "counts"}))
+    assert UserAgent().keys(counts) == ()
+    assert UserAgent().keys(UserAgent().decode(b"system", orjson.dumps(query))) == ("system",)
+
+
+def test_a_cursor_in_a_public_mailbox_is_listed_with_what_waits(tmp_path):
+    partition = open_partition(tmp_path)
+    users_of(partition, touch("ann", 4) | {"deferred": [7]})
+    query = {"type": "query", "user": "ann", "by": "ann", "reply": REPLY}
+    command = UserAgent().decode(b"ann", orjson.dumps(query))
+    (cursor,) = UserAgent().answer(partition, command)["cursors"]
+    assert (cursor["mailbox"], cursor["read"], cursor["deferred"]) == (NEWS, 9, [7])
+    assert (cursor["day"], cursor["today"]) == (20_000, 1)
+    partition.close()

@@ -2,16 +2,21 @@
 
 import itertools
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from rocksdict import Rdict
 
 from streams.batches import Batch
+from streams.decisions import Agent
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
+from streams.mailboxes.view import View
+from streams.users.agent import UserAgent
+from streams.users.layout import UserLayout
 from tables.journal import Entry
+from tables.keys import parse_key
 from tables.options import rocksdb_options
 from tables.partition import PROGRESS_KEY, LogRecord, Partition
 from tables.rows import AT_HEADER
@@ -32,15 +37,65 @@ class Record(NamedTuple):
 def records_of(steps: list[tuple[int, Command]], start: int = 0) -> list[Record]:
     """The records of commands, each a (time in ms, command)."""
     return [
-        Record(start + offset, now, command["mailbox"].encode(), orjson.dumps(command))
+        Record(start + offset, now, key_of(command).encode(), orjson.dumps(command))
         for offset, (now, command) in enumerate(steps)
     ]
+
+
+def key_of(command: Command) -> str:
+    return str(command["user"] if "user" in command else command["mailbox"])
+
+
+class AnyLayout:
+    """Rows of mailboxes and of users side by side, so that one test holds for both tables."""
+
+    def __init__(self) -> None:
+        self._layouts = {"c": UserLayout()}
+        self._mailboxes = MailboxLayout()
+
+    def _layout(self, key: bytes) -> Any:
+        return self._layouts.get(parse_key(key).kind, self._mailboxes)
+
+    def decode(self, key: bytes, value: bytes) -> Any:
+        return self._layout(key).decode(key, value)
+
+    def derive(self, rows: Any, key: bytes, row: Any) -> None:
+        self._layout(key).derive(rows, key, row)
+
+
+class AnyAgent(MailboxAgent):
+    """Both agents' commands in one order."""
+
+    def __init__(self) -> None:
+        super().__init__(Limits())
+        self._users = UserAgent()
+
+    def decode(self, key: bytes | None, value: bytes | None) -> Any:
+        agent = self._users if b'"user":' in (value or b"") else super()
+        return agent.decode(key, value)
+
+    def prefetch(self, rows: Any, commands: Any) -> None:
+        """Nothing: it changes no outcome."""
+
+    def decide(self, view: Any, command: Any, moment: Any) -> Any:
+        if hasattr(command, "user"):
+            return self._users.decide(view.rows, command, moment)
+        return super().decide(view, command, moment)
+
+    def view(self, rows: Any) -> Any:
+        return _AnyView(rows)
+
+
+class _AnyView(View):
+    def __init__(self, rows: Any) -> None:
+        super().__init__(rows)
+        self.rows = rows
 
 
 def open_partition(folder: Path, name: str = "") -> Partition:
     """A partition in a new folder, or again in the one that is named."""
     path = folder / (name or f"new-{next(_numbers)}")
-    return Partition(path, MailboxLayout(), rocksdb_options(4 << 20, 4 << 20))
+    return Partition(path, AnyLayout(), rocksdb_options(4 << 20, 4 << 20))
 
 
 def agent() -> MailboxAgent:
@@ -77,16 +132,17 @@ class Log:
 class Writer:
     """Decides commands into a partition and a log, as a lane does."""
 
-    def __init__(self, partition: Partition, log: Log) -> None:
+    def __init__(self, partition: Partition, log: Log, agent: Agent | None = None) -> None:
         self.partition = partition
         self.log = log
+        self._agent = agent or MailboxAgent(Limits())
 
     def catch_up(self) -> None:
         start = self.partition.progress.next_offset
         self.partition.apply([r for r in self.log.records if r.offset >= start])
 
     def decide(self, records: list[Record]) -> Batch:
-        batch = Batch(agent(), self.partition)
+        batch = Batch(self._agent, self.partition)
         batch.decide(records)
         if batch.entries:
             self.log.append(list(itertools.chain(*batch.entries)))

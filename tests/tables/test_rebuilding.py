@@ -7,16 +7,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from streams.users import layout, touches
 from tables.partition import PROGRESS_KEY
-from tests.rules.commands import sequences
-from tests.tables.logs import Log, Writer, contents, open_partition, records_of
+from tests.rules import commands
+from tests.rules.public import commands as public
+from tests.tables.logs import AnyAgent, Log, Writer, contents, open_partition, records_of
 
 some = settings(
-    max_examples=10,
+    max_examples=20,
     deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+sequences = st.one_of(commands.sequences, public.sequences)
 cuts = st.lists(st.integers(1, 40), min_size=1, max_size=10)
 
 
@@ -39,7 +42,7 @@ def pieces(items, sizes):
 
 
 def write(partition, steps, sizes):
-    writer = Writer(partition, Log())
+    writer = Writer(partition, Log(), AnyAgent())
     for records in pieces(records_of(steps), sizes):
         writer.decide(records)
     return writer
@@ -74,6 +77,17 @@ def test_batches_of_any_size_make_the_same_log(tmp_path, steps, batches):
 @given(sequences, cuts, st.booleans())
 def test_from_a_compacted_log(tmp_path, steps, reads, tombstones):
     with opened(tmp_path) as partition:
+        log = write(partition, steps, [20]).log
+        compacted = log.compacted(tombstones=tombstones)
+        assert rebuild(tmp_path, compacted, reads) == (contents(partition), set())
+
+
+@some
+@given(public.sequences, cuts, st.booleans())
+def test_totals_that_are_no_longer_kept_do_not_come_back(tmp_path, steps, reads, tombstones):
+    with pytest.MonkeyPatch.context() as patch, opened(tmp_path) as partition:
+        patch.setattr(layout, "COUNTED", 4)
+        patch.setattr(touches, "COUNTED", 4)
         log = write(partition, steps, [20]).log
         compacted = log.compacted(tombstones=tombstones)
         assert rebuild(tmp_path, compacted, reads) == (contents(partition), set())
@@ -115,7 +129,7 @@ def test_a_writer_repairs_what_late_rows_displace(tmp_path, steps, start, count,
 @given(sequences, st.randoms(use_true_random=False))
 def test_late_rows_between_batches_are_repaired_with_the_next(tmp_path, tombstones, steps, random):
     with opened(tmp_path) as partition:
-        writer = Writer(partition, Log())
+        writer = Writer(partition, Log(), AnyAgent())
         for records in pieces(records_of(steps), [9]):
             if writer.log.records and random.random() < 0.4:
                 start = random.randrange(len(writer.log.records))

@@ -1,9 +1,11 @@
 """What operators may do to a public mailbox."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.errors import Refused
-from streams.public.layout import Standing
+from streams.public.layout import UNKNOWN, Standing, with_entry
 from tables.rows import Published, Released, State, Withdrawn
 from tests.rules.commands import uuid_of
 from tests.rules.rules import Rules
@@ -141,3 +143,16 @@ def test_an_expired_publish_can_be_withdrawn_and_a_withdrawn_one_not_released(ru
 @pytest.mark.parametrize("by", ["ann", "system"])
 def test_nothing_else_is_done_to_a_public_mailbox(rules, other, by):
     assert rules.code(other | {"by": by}, 2_000) == "forbidden"
+
+
+@given(st.permutations([1, 2, 3, 4, 1, 2, 3, 4]))
+def test_a_publish_stands_the_same_in_whatever_order_its_rows_are_read(order):
+    rules = Rules()
+    rules.do(publish(1, percent=1, expires=9_000), 1_000)
+    rules.do(release(2, 1, 1, 2.5), 1_000)
+    rules.do(release(3, 1, 2, 7), 1_000)
+    rules.do(withdraw(4, 1, 3), 1_000)
+    standing = UNKNOWN
+    for seq in order:
+        standing = with_entry(standing, rules.view.entry(NEWS, seq))
+    assert standing == rules.view.standing(NEWS, 1) == Standing(4, 7, 9_000, True)
