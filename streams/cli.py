@@ -5,48 +5,21 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import click
 import orjson
-from aiokafka.errors import KafkaError as AioKafkaError
 from faust.cli import AppCommand, argument, option
-from kafka.errors import KafkaError
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from streams.admin import ensure_topics
 from streams.client import PipelineClient
-from streams.commands import decode_mailbox_command, decode_user_command
-from streams.errors import Malformed
-from streams.ids import SYSTEM, parse_mailbox
+from streams.console import NO_ANSWER, Command, checked, console, fail, parse_json, result_of
+from streams.ids import PUBLIC, SYSTEM, parse_mailbox
 from streams.pipeline import app
+from streams.public.cli import table_of_entries
 from streams.tokens import DEFAULT_LIFETIME, make_token
-
-_console = Console()
-
-
-class Command(AppCommand):
-    """A command that runs as a plain program: it needs no worker, and its errors are one line."""
-
-    abstract = True
-
-    def run_using_worker(self, *args: Any, **kwargs: Any) -> NoReturn:
-        try:
-            asyncio.run(self.execute(*self.args, *args, **{**self.kwargs, **kwargs}))
-        except click.ClickException as error:
-            error.show()
-            raise SystemExit(error.exit_code) from None
-        except (AioKafkaError, KafkaError) as error:
-            servers = app.settings.bootstrap_servers
-            click.ClickException(f"Kafka at {servers} (KAFKA_BOOTSTRAP_SERVERS): {error}").show()
-            raise SystemExit(1) from None
-        raise SystemExit(0)
-
-
-def _fail(message: str) -> NoReturn:
-    raise click.ClickException(message)
 
 
 @app.command(option("--check", is_flag=True, help="Only check; create nothing."), base=Command)
@@ -60,9 +33,9 @@ async def topics(self: AppCommand, check: bool) -> None:
             report.name,
             f"[red]{problems}" if problems else "created" if report.created else "in order",
         )
-    _console.print(table)
+    console.print(table)
     if any(report.problems for report in reports):
-        _fail("topics differ from what the guarantees need: see docs/operations.md")
+        fail("topics differ from what the guarantees need: see docs/operations.md")
 
 
 @app.command(
@@ -79,27 +52,27 @@ async def topics(self: AppCommand, check: bool) -> None:
 async def send(self: AppCommand, command: str | None, file: IO[bytes] | None, wait: bool) -> None:
     """Send a command (a JSON object), or a file of them."""
     if (command is None) == (file is None):
-        _fail("give one command as a JSON object, or a file of them with --file")
+        fail("give one command as a JSON object, or a file of them with --file")
     async with PipelineClient(app.settings) as client:
         if file is not None:
             await _send_file(client, file)
         elif command is not None:
-            await _send_one(client, _checked(command.encode()), wait)
+            await _send_one(client, checked(parse_json("command", command)), wait)
 
 
 async def _send_file(client: PipelineClient, file: IO[bytes]) -> None:
     stored = []
-    with Progress(console=_console) as progress:
+    with Progress(console=console) as progress:
         task = progress.add_task("commands", total=None)
         for number, line in enumerate(_lines(file), 1):
             try:
-                stored.append(await client.send(_checked(line)))
+                stored.append(await client.send(checked(parse_json("command", line))))
             except click.ClickException as error:
-                _fail(f"line {number}: {error.message}")
+                fail(f"line {number}: {error.message}")
             progress.update(task, completed=number)
         await asyncio.gather(*stored)
         progress.update(task, total=len(stored))
-    _console.print(f"{len(stored)} commands stored")
+    console.print(f"{len(stored)} commands stored")
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
@@ -110,27 +83,12 @@ async def _send_one(client: PipelineClient, command: dict[str, Any], wait: bool)
     if not wait or (command["type"] == "send" and "mailbox" in command):
         # An accepted message is answered by the log, not by a reply.
         await (await client.send(command))
-        _console.print("stored; [bold]faust -A streams show[/] shows what became of it")
+        console.print("stored; [bold]faust -A streams show[/] shows what became of it")
         return
     try:
-        _console.print_json(orjson.dumps(await client.ask(command)).decode())
+        console.print_json(orjson.dumps(await client.ask(command)).decode())
     except TimeoutError:
-        _fail("no answer within 10 s: does a worker run?")
-
-
-def _checked(line: bytes) -> dict[str, Any]:
-    """The command, decoded by the same rules as in the pipeline."""
-    try:
-        command = orjson.loads(line)
-        if not isinstance(command, dict):
-            _fail("a command is a JSON object")
-        of_user = "user" in command
-        key = str(command.get("user" if of_user else "mailbox", "")).encode()
-        answered = {**command, "reply": {"to": "cli", "partition": 0, "ref": 0}}
-        (decode_user_command if of_user else decode_mailbox_command)(key, orjson.dumps(answered))
-    except (orjson.JSONDecodeError, Malformed) as error:
-        _fail(str(error))
-    return command
+        fail(NO_ANSWER)
 
 
 @app.command(
@@ -144,44 +102,41 @@ async def show(self: AppCommand, mailbox: str, user: str, limit: int) -> None:
     try:
         kind = parse_mailbox(mailbox).kind
     except ValueError as error:
-        _fail(str(error))
+        fail(str(error))
     question = {"type": "query", "mailbox": mailbox, "by": user, "limit": limit}
     async with PipelineClient(app.settings) as client:
         try:
-            fact = _result(await client.ask({**question, "what": "facts"}))["facts"][0]
+            fact = result_of(await client.ask({**question, "what": "facts"}))["facts"][0]
             if not fact["epoch"]:
-                _fail(f"there is no mailbox {mailbox}")
-            history = _result(await client.ask({**question, "what": "history"}))["messages"]
+                fail(f"there is no mailbox {mailbox}")
+            history = result_of(await client.ask({**question, "what": "history"}))["messages"]
             members = (
-                _result(await client.ask({**question, "what": "members"}))["members"]
+                result_of(await client.ask({**question, "what": "members"}))["members"]
                 if kind == "group"
                 else []
             )
         except TimeoutError:
-            _fail("no answer within 10 s: does a worker run?")
+            fail(NO_ANSWER)
     _print_mailbox(fact, members, history)
-
-
-def _result(answer: dict[str, Any]) -> dict[str, Any]:
-    if "error" in answer:
-        _fail("{code}: {message}".format(**answer["error"]))
-    return answer["result"]  # type: ignore[no-any-return]
 
 
 def _print_mailbox(
     fact: dict[str, Any], members: list[dict[str, Any]], messages: list[dict[str, Any]]
 ) -> None:
     closed = ", closed" if fact["closed"] else ""
-    _console.print(
+    console.print(
         f"[bold]{fact['mailbox']}[/]  head {fact['head']}, {fact['members']} members{closed}"
     )
+    if fact["mailbox"].startswith(PUBLIC):
+        console.print(table_of_entries(messages))
+        return
     if members:
-        _console.print("  ".join(f"{m['user']} ({m['role']})" for m in members))
+        console.print("  ".join(f"{m['user']} ({m['role']})" for m in members))
     table = Table("seq", "from", "body", box=None)
     for message in messages:
         body = orjson.dumps(message["body"]).decode() if "body" in message else "[dim]recalled"
         table.add_row(str(message["seq"]), message["from"], body)
-    _console.print(table)
+    console.print(table)
 
 
 @app.command(argument("mailbox", required=False), base=Command)
@@ -209,4 +164,4 @@ async def token(self: AppCommand, user: str, seconds: int, role: str | None) -> 
     try:
         sys.stdout.write(make_token(app.settings.auth_secret, user, seconds, role) + "\n")
     except ValueError as error:
-        _fail(str(error))
+        fail(str(error))

@@ -41,26 +41,31 @@ class PipelineClient:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._producer.stop()
 
-    async def send(self, command: dict[str, Any]) -> asyncio.Future[Any]:
-        """Send a command to where it belongs; the future is done once it is stored."""
+    async def send(
+        self, command: dict[str, Any], partition: int | None = None
+    ) -> asyncio.Future[Any]:
+        """Send a command to where it belongs, or to `partition`; the future is done once it is stored."""
         of_user = "user" in command
         topic = self._topics.user_commands if of_user else self._topics.mailbox_commands
         key = str(command["user" if of_user else "mailbox"])
         stored: asyncio.Future[Any] = await self._producer.send(
-            topic, orjson.dumps(command), key=key.encode()
+            topic, orjson.dumps(command), key=key.encode(), partition=partition
         )
         return stored
 
-    async def ask(self, command: dict[str, Any], seconds: float = 10.0) -> dict[str, Any]:
+    async def ask(
+        self, command: dict[str, Any], seconds: float = 10.0, partition: int | None = None
+    ) -> dict[str, Any]:
         """Send a command and wait for its answer: `result` or `error`. `TimeoutError` if none comes."""
         name = f"cli-{uuid.uuid4().hex[:12]}"
-        partition = partition_of(name, self._settings.partitions)
-        tp = TopicPartition(self._topics.replies, partition)
+        home = partition_of(name, self._settings.partitions)
+        tp = TopicPartition(self._topics.replies, home)
         async with open_reader(self._settings.bootstrap_servers) as replies:
             replies.assign([tp])
             await replies.seek_to_end(tp)
             await replies.position(tp)
-            await self.send({**command, "reply": {"to": name, "partition": partition, "ref": 1}})
+            reply = {"to": name, "partition": home, "ref": 1}
+            await self.send({**command, "reply": reply}, partition)
             return await asyncio.wait_for(_answer(replies, name.encode()), seconds)
 
     async def follow(self) -> AsyncIterator[ConsumerRecord]:

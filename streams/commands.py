@@ -247,12 +247,12 @@ class Touch(UserCommand, frozen=True, tag="touch"):
 
     touched: what is shown: (seq of the publish, seq of the entry that reaches the user, priority).
     deferred: reaching entries that are kept for later. dropped: those deferred before whose publish is over.
-    day: the user's day, in days since 1970; those touched on it are counted for the daily cap.
+    day: the user's day, in days since 1970 (default: that of UTC); it is held beside how many touched them on it.
     """
 
     mailbox: PublicName
     upto: Seq
-    day: Annotated[int, Meta(ge=0)]
+    day: Annotated[int, Meta(ge=0)] | None = None
     touched: Annotated[
         tuple[tuple[EntrySeq, EntrySeq, Priority], ...], Meta(max_length=MAX_TOUCHES)
     ] = ()

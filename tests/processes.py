@@ -253,6 +253,14 @@ class System:
         command = [sys.executable, "-m", "faust", "-A", "streams", "topics"]
         Process("topics", command, self.folder / "topics.log", self._env).run()
 
+    def faust(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one command of the command line."""
+        command = [sys.executable, "-m", "faust", "-A", "streams", *arguments]
+        env = {**os.environ, **self._env, "COLUMNS": "200"}
+        return subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=START_SECONDS
+        )
+
     def worker(self, **settings: str) -> Worker:
         """Start one more worker; `settings` are environment variables."""
         worker = Worker(f"worker-{len(self.workers) + 1}", self.folder, {**self._env, **settings})

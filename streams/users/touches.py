@@ -28,7 +28,8 @@ def decide(cursor: Cursor, c: Touch | Open, now: int, totals: Totals) -> Cursor:
 
 def touch(cursor: Cursor, c: Touch, now: int, totals: Totals) -> Cursor:
     """Move on to `upto`; count what is touched for the first time, keep what is deferred."""
-    _check(c, now)
+    day = now // DAY if c.day is None else c.day
+    _check(c, day, now)
     waiting = set(cursor.deferred)
     fresh = [one for one in c.touched if one[1] > cursor.read or one[1] in waiting]
     waiting |= {entry for entry in c.deferred if entry > cursor.read}
@@ -44,8 +45,8 @@ def touch(cursor: Cursor, c: Touch, now: int, totals: Totals) -> Cursor:
     return replace(
         _counted(after, c.mailbox, totals, touched=publishes),
         touched=publishes,
-        day=max(cursor.day, c.day),
-        today=calm if c.day > cursor.day else cursor.today + calm,
+        day=max(cursor.day, day),
+        today=calm if day > cursor.day else cursor.today + calm,
     )
 
 
@@ -60,7 +61,7 @@ def open_(cursor: Cursor, c: Open, totals: Totals) -> Cursor:
     return _counted(after, c.mailbox, totals, opened=(c.publish,))
 
 
-def _check(c: Touch, now: int) -> None:
+def _check(c: Touch, day: int, now: int) -> None:
     entries = [entry for _, entry, _ in c.touched]
     if any(entry > c.upto for entry in (*entries, *c.deferred)):
         raise Refused(Code.BAD_REQUEST, "touched and deferred entries are not beyond 'upto'")
@@ -69,7 +70,7 @@ def _check(c: Touch, now: int) -> None:
     if min(len({publish for publish, _, _ in c.touched}), len(set(entries))) < len(entries):
         raise Refused(Code.BAD_REQUEST, "touched: no publish and no entry stands there twice")
     # A user's day is at most one away from the day of UTC; one far ahead would never end.
-    if abs(c.day - now // DAY) > 1:
+    if abs(day - now // DAY) > 1:
         raise Refused(Code.BAD_REQUEST, "day: it is the user's present day, in days since 1970")
 
 

@@ -87,6 +87,11 @@ def test_the_days_touches_are_counted_anew_each_day(cursors):
     assert (cursors.cursor("ann", NEWS).day, cursors.cursor("ann", NEWS).today) == (20_001, 2)
 
 
+def test_without_a_day_it_is_that_of_utc(cursors):
+    cursors.do(touch("ann", 2, (1, 1), day=None), NOW + DAY - 1)
+    assert (cursors.cursor("ann", NEWS).day, cursors.cursor("ann", NEWS).today) == (20_000, 1)
+
+
 @pytest.mark.parametrize(
     "bad",
     [

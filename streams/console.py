@@ -1,0 +1,76 @@
+"""What the commands of the command line share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn
+
+import click
+import orjson
+from aiokafka.errors import KafkaError as AioKafkaError
+from faust.cli import AppCommand
+from kafka.errors import KafkaError
+from rich.console import Console
+
+from streams.errors import Malformed
+from streams.mailboxes.agent import MailboxAgent
+from streams.mailboxes.rules import Limits
+from streams.pipeline import app
+from streams.users.agent import UserAgent
+
+NO_ANSWER = "no answer within 10 s: does a worker run?"
+
+console = Console()
+
+
+class Command(AppCommand):
+    """A command that runs as a plain program: it needs no worker, and its errors are one line."""
+
+    abstract = True
+
+    def run_using_worker(self, *args: Any, **kwargs: Any) -> NoReturn:
+        try:
+            asyncio.run(self.execute(*self.args, *args, **{**self.kwargs, **kwargs}))
+        except click.ClickException as error:
+            error.show()
+            raise SystemExit(error.exit_code) from None
+        except (AioKafkaError, KafkaError) as error:
+            servers = app.settings.bootstrap_servers
+            click.ClickException(f"Kafka at {servers} (KAFKA_BOOTSTRAP_SERVERS): {error}").show()
+            raise SystemExit(1) from None
+        raise SystemExit(0)
+
+
+def fail(message: str) -> NoReturn:
+    """End the command with a message."""
+    raise click.ClickException(message)
+
+
+def result_of(answer: dict[str, Any]) -> dict[str, Any]:
+    """The result in an answer; a refusal ends the command."""
+    if "error" in answer:
+        fail("{code}: {message}".format(**answer["error"]))
+    return answer["result"]  # type: ignore[no-any-return]
+
+
+def parse_json(what: str, text: str | bytes) -> Any:
+    """JSON from the command line; `what` names it in the message if it is none."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        fail(f"{what}: {error}")
+
+
+def checked(command: Any) -> dict[str, Any]:
+    """The command, if it would be decoded by the pipeline; otherwise its fault ends this one."""
+    if not isinstance(command, dict):
+        fail("a command is a JSON object")
+    of_user = "user" in command
+    agent = UserAgent() if of_user else MailboxAgent(Limits(), app.settings.max_body)
+    key = str(command.get("user" if of_user else "mailbox", "")).encode()
+    answered = {**command, "reply": {"to": "cli", "partition": 0, "ref": 0}}
+    try:
+        agent.decode(key, orjson.dumps(answered))
+    except Malformed as error:
+        fail(str(error))
+    return command

@@ -1,0 +1,174 @@
+"""Commands for operators of public mailboxes: `faust -A streams publish`, `release`, `withdraw`, `counts`."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from faust.cli import AppCommand, argument, option
+from rich.table import Table
+
+from streams.client import PipelineClient
+from streams.console import NO_ANSWER, Command, checked, console, fail, parse_json, result_of
+from streams.ids import SYSTEM
+from streams.pipeline import app
+
+_by = option("--by", default=SYSTEM, show_default=True, help="The operator, for the record.")
+_id = option("--id", "id_", default=None, help="The command's UUID, to repeat one safely.")
+_PERCENT = "Share of all users, in steps of 0.01."
+_users = option("--users", default="", help="Users it reaches by name: alice,bob")
+_expect = option(
+    "--expect", type=int, required=True, help="Seq of the last entry about it that you saw."
+)
+
+
+@app.command(
+    argument("mailbox"),
+    argument("title"),
+    argument("body"),
+    option("--percent", type=float, default=0.0, help=_PERCENT),
+    _users,
+    option(
+        "--expires",
+        default="",
+        help="When it is over: 2026-12-31T18:00+01:00; without offset: UTC.",
+    ),
+    option("--priority", default="normal", show_default=True, help="low, normal or urgent."),
+    option("--audience", default="null", help="Whom it is for: a JSON expression over claims."),
+    _by,
+    _id,
+    base=Command,
+)
+async def publish(
+    self: AppCommand,
+    mailbox: str,
+    title: str,
+    body: str,
+    percent: float,
+    users: str,
+    expires: str,
+    priority: str,
+    audience: str,
+    by: str,
+    id_: str | None,
+) -> None:
+    """Publish a message (BODY is JSON) in a public mailbox, by default to nobody yet."""
+    fields = {
+        "title": title,
+        "body": parse_json("body", body),
+        "release": _reach(percent, users),
+        "expires": _milliseconds(expires) if expires else 0,
+        "priority": priority,
+        "audience": parse_json("audience", audience),
+    }
+    await _order("publish", mailbox, by, id_, fields)
+
+
+@app.command(
+    argument("mailbox"),
+    argument("publish", type=int),
+    option("--percent", type=float, required=True, help=_PERCENT),
+    _users,
+    _expect,
+    _by,
+    _id,
+    base=Command,
+)
+async def release(
+    self: AppCommand,
+    mailbox: str,
+    publish: int,
+    percent: float,
+    users: str,
+    expect: int,
+    by: str,
+    id_: str | None,
+) -> None:
+    """Let a publish reach more: a percentage not below the last one, and further users."""
+    fields = {"publish": publish, "release": _reach(percent, users), "expect": expect}
+    await _order("release", mailbox, by, id_, fields)
+
+
+@app.command(
+    argument("mailbox"), argument("publish", type=int), _expect, _by, _id, base=Command
+)  # fmt: skip
+async def withdraw(
+    self: AppCommand, mailbox: str, publish: int, expect: int, by: str, id_: str | None
+) -> None:
+    """Take a publish back: nobody is touched by it any more, and clients remove it."""
+    await _order("withdraw", mailbox, by, id_, {"publish": publish, "expect": expect})
+
+
+@app.command(argument("mailbox"), base=Command)
+async def counts(self: AppCommand, mailbox: str) -> None:
+    """Show how many users each publish has touched, and how many have opened it."""
+    question = {"type": "query", "user": SYSTEM, "by": SYSTEM, "what": "counts"}
+    question = checked(question | {"mailbox": mailbox})
+    async with PipelineClient(app.settings) as client:
+        asked = (
+            client.ask(question, partition=number) for number in range(app.settings.partitions)
+        )
+        try:
+            answers = await asyncio.gather(*asked)
+        except TimeoutError:
+            fail(NO_ANSWER)
+    table = Table("publish", "touched", "opened", box=None)
+    for seq, total in sorted(_summed([result_of(answer)["counts"] for answer in answers]).items()):
+        table.add_row(str(seq), *map(str, total))
+    console.print(table)
+
+
+def table_of_entries(entries: list[dict[str, Any]]) -> Table:
+    """Entries of a public mailbox, one a line."""
+    table = Table("seq", "kind", "publish", "by", "percent", "users", "title", box=None)
+    for entry in entries:
+        reach = entry.get("release", {"percent": "", "users": ()})
+        table.add_row(
+            str(entry["seq"]),
+            entry["kind"],
+            str(entry.get("publish", entry["seq"])),
+            entry["by"],
+            str(reach["percent"]),
+            " ".join(reach["users"]),
+            entry.get("title", ""),
+        )
+    return table
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        fail(f"expires: {error}")
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+def _reach(percent: float, users: str) -> dict[str, Any]:
+    return {"percent": percent, "users": [name for name in users.split(",") if name]}
+
+
+async def _order(
+    type_: str, mailbox: str, by: str, id_: str | None, fields: dict[str, Any]
+) -> None:
+    """Send an operator's command and show which entry it became."""
+    id_ = id_ or str(uuid.uuid4())
+    command = checked({"type": type_, "mailbox": mailbox, "by": by, "id": id_} | fields)
+    async with PipelineClient(app.settings) as client:
+        try:
+            receipt = result_of(await client.ask(command))
+        except TimeoutError:
+            fail(f"{NO_ANSWER} Repeat it with --id {id_}: it is carried out once")
+    before = ", as before" if receipt.get("duplicate") else ""
+    console.print(f"entry {receipt['seq']} of {mailbox}{before}")
+
+
+def _summed(counts: list[dict[str, list[int]]]) -> dict[int, tuple[int, int]]:
+    """Totals of all partitions, by publish."""
+    totals: dict[int, tuple[int, int]] = {}
+    for of_partition in counts:
+        for publish, (touched, opened) in of_partition.items():
+            before = totals.get(int(publish), (0, 0))
+            totals[int(publish)] = (before[0] + touched, before[1] + opened)
+    return totals
