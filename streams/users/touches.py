@@ -6,8 +6,6 @@ the cursor passes it; afterwards only a deferred one can still be touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec.structs import replace
 
 from streams.commands import MAX_DEFERRED, Open, Touch
@@ -78,11 +76,11 @@ def _counted(
     cursor: Cursor,
     mailbox: str,
     totals: Totals,
-    touched: Iterable[int] = (),
-    opened: Iterable[int] = (),
+    touched: tuple[int, ...] = (),
+    opened: tuple[int, ...] = (),
 ) -> Cursor:
     """The cursor with the totals that it counts, and those of its own that are still the latest."""
-    newest = max(totals.newest(mailbox), *touched, 0)
+    newest = max(totals.newest(mailbox), *touched, *opened)
     counts = {
         publish: total
         for publish, total in cursor.counts.items()

@@ -56,7 +56,9 @@ def test_an_operator_publishes_releases_withdraws_and_counts(stack: System):
     late = failed(stack, "release", news, "1", "--percent", "100", "--expect", "1")
     assert late.startswith("Error: conflict: the last entry about publish 1 is 2, not 1")
 
-    users = [stack.kafka.name_in(number) for number in range(stack.kafka.partitions("user-commands"))]
+    users = [
+        stack.kafka.name_in(number) for number in range(stack.kafka.partitions("user-commands"))
+    ]
     for answer in stack.kafka.ask_all([touch(user, news, 2, 1) for user in users] * 2):
         assert answer["read"] == 2
     opened = {"type": "open", "user": users[0], "by": users[0], "mailbox": news, "publish": 1}
@@ -65,7 +67,11 @@ def test_an_operator_publishes_releases_withdraws_and_counts(stack: System):
 
     assert f"entry 3 of {news}" in ran(stack, "withdraw", news, "1", "--expect", "2")
     shown = ran(stack, "show", news)
-    assert [line.split()[1] for line in shown.splitlines()[-3:]] == ["publish", "release", "withdraw"]
+    assert [line.split()[1] for line in shown.splitlines()[-3:]] == [
+        "publish",
+        "release",
+        "withdraw",
+    ]
 
 
 @pytest.mark.parametrize(

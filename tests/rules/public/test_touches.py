@@ -188,3 +188,10 @@ def test_with_a_narrow_window_the_counts_of_those_in_it_are_exact(seed, length):
                 touched, opening = model.get(publish, ((), ()))
                 assert cursors.totals.of(NEWS, publish) == (len(touched), len(opening))
             assert all(len(cursors.cursor(one, NEWS).counts) <= 4 for one in heads)
+
+
+def test_an_opening_of_the_newest_keeps_the_row_within_its_bound(cursors):
+    last = 1 + layout.COUNTED
+    cursors.do(touch("ann", last, (1, 1)), NOW)
+    cursors.do(opened("ann", last), NOW)
+    assert cursors.cursor("ann", NEWS).counts == {last: (0, 1)}
