@@ -101,26 +101,28 @@ def partition_of(mailbox: str) -> int:
     return (murmur2(mailbox.encode()) & 0x7FFFFFFF) % PARTITIONS
 
 
-async def send(bootstrap: str, records: Iterator[dict]) -> None:
-    """Append the commands to their topic, in order within each partition."""
+async def send(
+    bootstrap: str, records: Iterator[dict], topic: str = COMMANDS, key: str = "mailbox"
+) -> None:
+    """Append commands to their topic, in order within each partition; `key` names the field that is the key."""
     async with AIOKafkaProducer(
         bootstrap_servers=bootstrap, acks="all", max_batch_size=BATCH_BYTES
     ) as producer:
         open_batches = {number: producer.create_batch() for number in range(PARTITIONS)}
         for record in records:
-            number = partition_of(record["mailbox"])
+            number = partition_of(record[key])
             entry = {
-                "key": record["mailbox"].encode(),
+                "key": record[key].encode(),
                 "value": orjson.dumps(record),
                 "timestamp": None,
             }
             if open_batches[number].append(**entry) is None:
-                await producer.send_batch(open_batches[number], COMMANDS, partition=number)
+                await producer.send_batch(open_batches[number], topic, partition=number)
                 open_batches[number] = producer.create_batch()
                 open_batches[number].append(**entry)
         for number, batch in open_batches.items():
             if batch.record_count():
-                await producer.send_batch(batch, COMMANDS, partition=number)
+                await producer.send_batch(batch, topic, partition=number)
         await producer.flush()
 
 

@@ -16,6 +16,7 @@ NAMES = (
     "rebuild_vs_sequencing",
     "end_to_end_p50_vs_bare",
     "records_per_message",
+    "public_records_per_publish",
 )
 RESULTS = BUILD / "bench.json"
 

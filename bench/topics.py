@@ -8,6 +8,8 @@ from kafka.admin import OffsetSpec
 PARTITIONS = 8
 COMMANDS = "readcast-mailbox-commands"
 CHANGELOG = "readcast-mailbox-changelog"
+USER_COMMANDS = "readcast-user-commands"
+USER_CHANGELOG = "readcast-user-changelog"
 INTERNAL = "__consumer_offsets"
 
 
