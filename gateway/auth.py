@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import jwt
@@ -12,11 +14,23 @@ from streams.ids import SYSTEM, is_name
 from streams.tokens import ALGORITHM, make_token
 
 
+OPERATOR = "operator"
+"""The claim `role` of whoever may publish in public mailboxes."""
+
+_NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+
+
 class Identity(NamedTuple):
-    """A user, and until when (seconds since 1970) the token says so."""
+    """A user, until when (seconds since 1970) the token says so, and all that it says."""
 
     user: str
     expires: float
+    claims: Mapping[str, Any] = _NO_CLAIMS
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the user may publish in public mailboxes."""
+        return self.claims.get("role") == OPERATOR
 
 
 class Tokens:
@@ -38,11 +52,11 @@ class Tokens:
         user = claims["sub"]
         if not is_name(user) or user == SYSTEM:
             raise Disconnect(CloseCode.BAD_TOKEN, "bad token: `sub` is not a user id")
-        return Identity(user, float(claims["exp"]))
+        return Identity(user, float(claims["exp"]), claims)
 
-    def issue(self, user: str, seconds: float) -> str:
+    def issue(self, user: str, seconds: float, role: str | None = None) -> str:
         """A token for `user` that is valid for that long."""
-        return make_token(self._secret, user, int(seconds))
+        return make_token(self._secret, user, int(seconds), role)
 
 
 def bearer(header: str | None) -> str | None:

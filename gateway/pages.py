@@ -53,10 +53,13 @@ def web_app(gateway: Gateway) -> web.Application:
 @routes.get("/")
 async def index(_request: web.Request) -> web.StreamResponse:
     """The page."""
-    page = STATIC / "index.html"
-    if not page.is_file():
-        raise web.HTTPNotFound(text="this gateway has no page; the socket is at /ws\n")
-    return web.FileResponse(page, headers={"Cache-Control": "no-cache"})
+    return _page("index.html")
+
+
+@routes.get("/console")
+async def console(_request: web.Request) -> web.StreamResponse:
+    """The operators' page."""
+    return _page("console.html")
 
 
 @routes.get("/healthz")
@@ -110,6 +113,13 @@ async def demo_token(request: web.Request) -> web.Response:
 async def demo_users(_request: web.Request) -> web.Response:
     """The demo's users."""
     return web.json_response({"users": DEMO_USERS})
+
+
+def _page(name: str) -> web.StreamResponse:
+    page = STATIC / name
+    if not page.is_file():
+        raise web.HTTPNotFound(text="this gateway has no such page; the socket is at /ws\n")
+    return web.FileResponse(page, headers={"Cache-Control": "no-cache"})
 
 
 def _identity(request: web.Request, gateway: Gateway) -> Identity | None:
