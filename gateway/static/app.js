@@ -2,19 +2,18 @@
 
 import { Chat, peer } from "./chat.js";
 import { Client } from "./client.js";
+import { followNetwork, refusal, showConnection, socketUrl } from "./connection.js";
 import { confirm, members, newConversation, prepareDialogs, toast } from "./dialogs.js";
 import { byId } from "./dom.js";
-import { forget, login, remember, remembered } from "./login.js";
+import { logOut, session } from "./login.js";
+import { Noticeboard } from "./noticeboard.js";
+import { Notices } from "./notices.js";
 import { Outbox } from "./outbox.js";
+import { Shown } from "./shown.js";
 import { Sidebar } from "./sidebar.js";
 import { Store } from "./store.js";
 import { Thread } from "./thread.js";
 
-const NOTICES = {
-  4501: "The server does not accept this log-in. Please log in again.",
-  4502: "Your log-in has expired. Please log in again.",
-};
-const NOTICE = "readcast.notice";
 const OUTBOX = "readcast.outbox";
 
 prepareDialogs();
@@ -23,13 +22,7 @@ addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
 });
 
-let session = remembered();
-if (!session) {
-  session = await login(sessionStorage.getItem(NOTICE) ?? "");
-  sessionStorage.removeItem(NOTICE);
-  remember(session);
-}
-run(session);
+run(await session());
 
 /** @param {import('./login.js').Session} session */
 function run({ user, token }) {
@@ -42,8 +35,18 @@ function run({ user, token }) {
     changed: () => store.changed(),
   });
   const chat = new Chat({ client, store, outbox });
-  const sidebar = new Sidebar({ client, store });
+  const notices = new Notices({
+    client,
+    shown: new Shown(user),
+    looking: () => document.visibilityState === "visible",
+    changed: () => store.changed(),
+  });
+  const sidebar = new Sidebar({ store, notices });
   const thread = new Thread({ store, chat, outbox, confirm });
+  const open = (address) => {
+    location.hash = address;
+  };
+  const board = new Noticeboard({ notices, goToList: () => open("notices") });
   let current = null;
 
   const show = () => {
@@ -54,21 +57,20 @@ function run({ user, token }) {
     byId("app").dataset.screen = current ? "thread" : "list";
     chat.show(current);
     thread.show(current);
+    board.show(current === "notices");
     sidebar.render(current);
-    if (current) thread.focus();
+    if (current) (current === "notices" ? board : thread).focus();
     else byId("list").querySelector(left ? `[href="#${CSS.escape(left)}"]` : "a")?.focus();
   };
   store.onChange(() => {
     show();
     sidebar.render(current);
     thread.render();
+    board.render();
   });
   addEventListener("hashchange", show);
 
-  const open = (mailbox) => {
-    location.hash = mailbox;
-  };
-  byId("back").onclick = () => open("");
+  byId("back").onclick = byId("notices-back").onclick = () => open("");
   byId("new").onclick = () => newConversation(chat, open);
   byId("people").onclick = () => members(chat, current);
   byId("logout").onclick = () => logOut(client);
@@ -77,27 +79,19 @@ function run({ user, token }) {
   });
 
   followNetwork(client);
+  showConnection(client, ". What you write is sent when you are back.");
   client.on("event", (event, request) => {
     if (event.op === "error" && !request && !event.mailbox) toast(event.message);
   });
-  client.on("state", ({ name, code, reason }) => {
-    if (name !== "closed") return;
-    logOut(client, NOTICES[code] ?? `The server closed the connection: ${reason || code}.`);
-  });
+  client.on("state", (state) => state.name === "closed" && logOut(client, refusal(state)));
   byId("app").hidden = false;
   client.open();
 }
 
-function socketUrl() {
-  const url = new URL("ws", document.baseURI);
-  url.protocol = url.protocol.replace("http", "ws");
-  url.hash = "";
-  return url.href;
-}
-
-/** The conversation in the address, if the user has it. @param {Store} store */
+/** The conversation in the address, if the user has it, or `notices`. @param {Store} store */
 function addressed(store) {
   const mailbox = decodeURIComponent(location.hash.slice(1));
+  if (mailbox === "notices") return store.synced ? mailbox : null;
   if (store.get(mailbox)) return mailbox;
   if (!store.synced || !isDirectWith(mailbox, store.user)) return null;
   store.draft(mailbox);
@@ -108,21 +102,4 @@ function isDirectWith(mailbox, user) {
   if (!/^direct:[\w.-]{1,64}~[\w.-]{1,64}$/.test(mailbox)) return false;
   const other = peer(mailbox, user);
   return other !== user && mailbox.split(/[:~]/).includes(user);
-}
-
-/** @param {Client} client */
-function followNetwork(client) {
-  addEventListener("offline", () => client.networkLost());
-  addEventListener("online", () => client.networkBack());
-  document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "visible") client.probe();
-  });
-}
-
-/** @param {Client} client @param {string} [notice] */
-function logOut(client, notice = "") {
-  client.close();
-  forget();
-  if (notice) sessionStorage.setItem(NOTICE, notice);
-  location.replace(location.pathname);
 }

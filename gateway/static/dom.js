@@ -21,16 +21,22 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
-/** A symbol of index.html. @param {string} name */
-export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `#icon-${name}`);
-  svg.append(use);
-  return svg;
+/**
+ * An element of a drawing.
+ * @param {string} name
+ * @param {Object<string, string | number>} attributes
+ * @param {...(Node | string)} children
+ */
+export function draw(name, attributes, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  element.append(...children);
+  return element;
 }
+
+/** A symbol of the page. @param {string} name */
+export const icon = (name) =>
+  draw("svg", { class: "icon", "aria-hidden": "true" }, draw("use", { href: `#icon-${name}` }));
 
 /** @param {string} id @returns {any} the element */
 export const byId = (id) => document.getElementById(id);

@@ -38,7 +38,7 @@ export function when(ts) {
 export function title(mailbox, user) {
   if (mailbox.startsWith("direct:")) return peer(mailbox, user);
   const name = mailbox.slice(mailbox.indexOf(":") + 1);
-  return mailbox.startsWith("user:") ? "Notices" : name;
+  return mailbox.startsWith("user:") ? "For you" : name;
 }
 
 /** What a message says, whatever its body is. @param {any} body @returns {string} */

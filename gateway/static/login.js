@@ -3,33 +3,41 @@
 import { byId, h } from "./dom.js";
 import { avatar } from "./format.js";
 
-const KEY = "readcast.session";
+/** The role that the tokens of this page must claim, if any. */
+const role = document.body.dataset.role ?? "";
+/** Pages for different roles are logged in apart. */
+const KEY = role ? `readcast.session.${role}` : "readcast.session";
+/** Why the log-in screen is shown again. */
+const REASON = "readcast.reason";
 
 /** @typedef {{user: string, token: string}} Session */
 
-/** @returns {Session | null} */
-export function remembered() {
-  return JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-}
-
-/** @param {Session} session */
-export function remember(session) {
-  sessionStorage.setItem(KEY, JSON.stringify(session));
-}
-
-export function forget() {
-  sessionStorage.clear();
+/** Who this tab is logged in as; if nobody is, whoever logs in. @returns {Promise<Session>} */
+export async function session() {
+  const known = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+  const one = known ?? (await login());
+  sessionStorage.setItem(KEY, JSON.stringify(one));
+  sessionStorage.removeItem(REASON);
+  return one;
 }
 
 /**
- * Show the log-in screen until somebody logs in.
- * @param {string} [notice] why it is shown
- * @returns {Promise<Session>}
+ * Forget the session and go back to the log-in screen.
+ * @param {import('./client.js').Client} client
+ * @param {string} [reason] shown there
  */
-export async function login(notice = "") {
+export function logOut(client, reason = "") {
+  client.close();
+  sessionStorage.clear();
+  if (reason) sessionStorage.setItem(REASON, reason);
+  location.replace(location.pathname);
+}
+
+/** Show the log-in screen until somebody logs in. */
+async function login() {
   byId("login").hidden = false;
-  show(notice);
-  const users = await demoUsers();
+  show(sessionStorage.getItem(REASON) ?? "");
+  const users = role ? null : await demoUsers();
   const session = await (users ? pickUser(users) : pasteToken());
   byId("login").hidden = true;
   return session;
@@ -79,19 +87,20 @@ function pasteToken() {
     form.onsubmit = (event) => {
       event.preventDefault();
       const token = byId("login-token").value.trim();
-      const user = subject(token);
-      if (user) resolve({ user, token });
-      else show("That is not a token: it names no user.");
+      const { sub: user, role: claimed } = claims(token);
+      if (!user) show("That is not a token: it names no user.");
+      else if (role && claimed !== role) show(`This token does not claim the role ${role}.`);
+      else resolve({ user, token });
     };
   });
 }
 
-/** The user a token names; the gateway checks whether it is genuine. */
-function subject(token) {
+/** What a token claims; the gateway checks whether it is genuine. */
+function claims(token) {
   try {
     const base64 = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    return JSON.parse(atob(base64)).sub;
+    return JSON.parse(atob(base64));
   } catch {
-    return null;
+    return {};
   }
 }

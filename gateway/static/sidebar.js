@@ -1,59 +1,53 @@
-/** The list of conversations, and how the connection is. */
+/** The list of conversations. */
 
-import { announce, byId, h, reconcile } from "./dom.js";
+import { byId, h, icon, reconcile } from "./dom.js";
 import { avatar, kind, plural, text, title, when } from "./format.js";
 
 export class Sidebar {
   #store;
-  #ticking;
+  #notices;
 
-  /** @param {{client: import('./client.js').Client, store: import('./store.js').Store}} parts */
-  constructor({ client, store }) {
+  /**
+   * @param {object} parts
+   * @param {import('./store.js').Store} parts.store
+   * @param {import('./notices.js').Notices} parts.notices
+   */
+  constructor({ store, notices }) {
     this.#store = store;
+    this.#notices = notices;
     byId("me-name").textContent = store.user;
     byId("me-avatar").replaceChildren(avatar(store.user));
-    byId("banner-retry").onclick = () => client.retryNow();
     byId("list").onkeydown = step;
-    client.on("state", (state) => this.#connection(state));
   }
 
-  /** @param {string | null} current the conversation on the screen */
+  /** @param {string | null} current the conversation on the screen, or `notices` */
   render(current) {
     const conversations = this.#store.list();
-    reconcile(
-      byId("list"),
-      conversations.map((one) => this.#row(one, one.mailbox === current)),
-    );
-    byId("list-empty").hidden = !this.#store.synced || conversations.length > 0;
+    const rows = conversations.map((one) => this.#conversation(one, one.mailbox === current));
+    if (this.#notices.any) {
+      const newer = ({ time }) => time > (this.#notices.last?.ts ?? 0);
+      rows.splice(conversations.filter(newer).length, 0, this.#found(current === "notices"));
+    }
+    reconcile(byId("list"), rows);
+    byId("list-empty").hidden = !this.#store.synced || rows.length > 0;
     const { unread } = this.#store;
     document.title = unread ? `(${unread}) Readcast` : "Readcast";
   }
 
-  #row(conversation, current) {
-    const { mailbox, last, unread } = conversation;
+  #conversation({ mailbox, last, unread }, current) {
     const name = title(mailbox, this.#store.user);
+    const face = () => avatar(name, kind(mailbox));
     const preview = this.#preview(last);
-    const at = last ? when(last.ts) : "";
-    return {
-      key: mailbox,
-      signature: JSON.stringify([preview, at, unread, current]),
-      build: () =>
-        h(
-          "li",
-          {},
-          h(
-            "a.row",
-            { href: `#${mailbox}`, "aria-current": current ? "true" : null },
-            avatar(name, kind(mailbox)),
-            h(
-              "span.row-text",
-              {},
-              h("span.row-line", {}, h("span.row-name", {}, name), h("span.row-time", {}, at)),
-              h("span.row-line", {}, h("span.row-last", {}, preview), unread > 0 && badge(unread)),
-            ),
-          ),
-        ),
-    };
+    return row({ key: mailbox, name, face, preview, last, unread, noun: "unread message", current });
+  }
+
+  /** Where public notices are found again. */
+  #found(current) {
+    const { last, unread } = this.#notices;
+    const preview = last?.title ?? "No notices";
+    const face = () => h("span.avatar.bell", { "aria-hidden": "true" }, icon("bell"));
+    const noun = "unopened notice";
+    return row({ key: "notices", name: "Notices", face, preview, last, unread, noun, current });
   }
 
   #preview(message) {
@@ -62,43 +56,42 @@ export class Sidebar {
     const author = message.from === this.#store.user ? "You" : message.from;
     return `${author}: ${text(message.body)}`.slice(0, 140);
   }
-
-  #connection(state) {
-    clearInterval(this.#ticking);
-    byId("app").dataset.connection = state.name;
-    const before = byId("banner").hidden;
-    const calm = state.name === "connected" || (state.name === "connecting" && before);
-    if (calm !== before) announce(calm ? "Connected" : "Connection lost");
-    const paint = () => {
-      const words = describe(state);
-      const hint = state.name === "offline" ? ". What you write is sent when you are back." : "";
-      byId("connection").textContent = words;
-      byId("banner-text").textContent = words + hint;
-      byId("banner").hidden = calm;
-      byId("banner-retry").hidden = state.name !== "waiting";
-    };
-    paint();
-    if (state.name === "waiting") this.#ticking = setInterval(paint, 250);
-  }
 }
 
-function badge(unread) {
+/** A line of the list; `key` is its address, too. @returns {import('./dom.js').Item} */
+function row({ key, name, face, preview, last, unread, noun, current }) {
+  const at = last ? when(last.ts) : "";
+  const mark = unread > 0 && badge(unread, noun);
+  return {
+    key,
+    signature: JSON.stringify([preview, at, unread, current]),
+    build: () =>
+      h(
+        "li",
+        {},
+        h(
+          "a.row",
+          { href: `#${key}`, "aria-current": current ? "true" : null },
+          face(),
+          h(
+            "span.row-text",
+            {},
+            h("span.row-line", {}, h("span.row-name", {}, name), h("span.row-time", {}, at)),
+            h("span.row-line", {}, h("span.row-last", {}, preview), mark),
+          ),
+        ),
+      ),
+  };
+}
+
+function badge(unread, noun) {
   const shown = unread > 999 ? "999+" : String(unread);
   return h(
     "span.badge",
     {},
     h("span", { "aria-hidden": "true" }, shown),
-    h("span.hidden", {}, plural(unread, "unread message")),
+    h("span.hidden", {}, plural(unread, noun)),
   );
-}
-
-/** @param {import('./client.js').State} state */
-function describe({ name, retryAt }) {
-  if (name === "connected") return "Connected";
-  if (name === "connecting") return "Connecting…";
-  if (name === "offline") return "Offline";
-  const seconds = Math.ceil((retryAt - Date.now()) / 1000);
-  return seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting…";
 }
 
 /** Arrow keys move through the list. */

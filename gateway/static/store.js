@@ -6,6 +6,8 @@
  * beyond a hole waits in `ahead` until the hole is filled, so nothing ever overtakes.
  */
 
+import { isPublic } from "./notices.js";
+
 /** @typedef {import('./client.js').WireEvent} WireEvent */
 
 /**
@@ -55,6 +57,11 @@ export class Conversation {
     return Math.max(0, this.head - this.cursor);
   }
 
+  /** When its newest message was sent, or beyond all if it came up without one. */
+  get time() {
+    return this.last?.ts ?? (this.fresh ? Infinity : 0);
+  }
+
   /** Whether there is a hole that only `history` fills. */
   get torn() {
     return this.loaded && !this.locked && (this.ahead.size > 0 || this.announced > this.high);
@@ -88,8 +95,7 @@ export class Store {
 
   /** @returns {Conversation[]} the one with the newest message first */
   list() {
-    const time = ({ last, fresh }) => last?.ts ?? (fresh ? Infinity : 0);
-    return [...this.#conversations.values()].sort((a, b) => time(b) - time(a) || 0);
+    return [...this.#conversations.values()].sort((a, b) => b.time - a.time || 0);
   }
 
   get unread() {
@@ -199,7 +205,9 @@ export class Store {
     return this.#ensure(mailbox);
   }
 
-  #sync(entries) {
+  /** Public mailboxes are no conversations; `Notices` takes those. */
+  #sync(all) {
+    const entries = all.filter(({ mailbox }) => !isPublic(mailbox));
     const listed = new Set(entries.map(({ mailbox }) => mailbox));
     for (const { mailbox, epoch } of this.list()) {
       if (epoch && !listed.has(mailbox)) this.#conversations.delete(mailbox);

@@ -77,7 +77,6 @@ export class Thread {
   render() {
     const conversation = this.#store.get(this.#mailbox);
     byId("open").hidden = !conversation;
-    byId("nothing").hidden = Boolean(conversation);
     if (!conversation) return;
     this.#head(conversation);
     this.#older(conversation);

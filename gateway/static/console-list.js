@@ -1,0 +1,54 @@
+/** The operators' list: public mailboxes with their publishes. */
+
+import { channel } from "./cards.js";
+import { standing } from "./console-desk.js";
+import { byId, h, reconcile } from "./dom.js";
+import { when } from "./format.js";
+import { keyOf } from "./notices.js";
+
+/**
+ * @param {import('./console-desk.js').Desk} desk
+ * @param {string | null} current the key of the publish on the screen
+ */
+export function renderList(desk, current) {
+  const items = desk.mailboxes.flatMap(({ mailbox }) => [
+    heading(mailbox),
+    ...desk.of(mailbox).map((publish) => row(desk, publish, current)),
+  ]);
+  reconcile(byId("list"), items);
+  byId("list-empty").hidden = !desk.loaded || items.length > 0;
+}
+
+function heading(mailbox) {
+  return { key: mailbox, signature: "", build: () => h("li.list-heading", {}, h("h2", {}, channel(mailbox))) };
+}
+
+function row(desk, publish, current) {
+  const key = keyOf(publish);
+  const { title, ts, touched } = publish;
+  const { name, words } = standing(publish);
+  const reached = `${touched.toLocaleString("en")} touched`;
+  const chosen = key === current ? "true" : null;
+  const spreading = desk.progress(key);
+  const bar = () => h("progress", { max: spreading.planned || 1, value: spreading.done, "aria-label": "Spreading" });
+  return {
+    key,
+    signature: JSON.stringify([words, reached, when(ts), chosen, spreading?.done]),
+    build: () =>
+      h(
+        "li",
+        {},
+        h(
+          "a.row",
+          { href: `#${key}`, "aria-current": chosen },
+          h(
+            "span.row-text",
+            {},
+            h("span.row-line", {}, h("span.row-name", {}, title), h("span.row-time", {}, when(ts))),
+            h("span.row-line", {}, h("span.row-last", {}, reached), h(`span.state.${name}`, {}, words)),
+            spreading && bar(),
+          ),
+        ),
+      ),
+  };
+}

@@ -1,0 +1,51 @@
+/** The audit trail of a mailbox: who did what, newest first. */
+
+import { deed } from "./console-desk.js";
+import { byId, h } from "./dom.js";
+import { day, time } from "./format.js";
+
+export class ConsoleTrail {
+  #desk;
+  #mailbox = "";
+  #publish = 0;
+  #head = -1;
+
+  /** @param {{desk: import('./console-desk.js').Desk}} parts */
+  constructor({ desk }) {
+    this.#desk = desk;
+  }
+
+  /** Follow the mailbox of a publish. @param {import('./console-desk.js').Publish} publish */
+  render({ mailbox, publish }) {
+    const head = this.#desk.mailboxes.find((one) => one.mailbox === mailbox).head;
+    if (mailbox === this.#mailbox && publish === this.#publish && head === this.#head) return;
+    this.#mailbox = mailbox;
+    this.#publish = publish;
+    this.#head = head;
+    byId("trail-title").textContent = `Audit trail of ${mailbox}`;
+    this.#load(null);
+  }
+
+  async #load(before) {
+    const mailbox = this.#mailbox;
+    const { entries, more } = await this.#desk.entries(mailbox, before);
+    if (mailbox !== this.#mailbox) return;
+    const rows = entries.map((entry) => this.#row(entry));
+    if (before === null) byId("trail").replaceChildren(...rows);
+    else byId("trail").append(...rows);
+    byId("trail-more").hidden = !more;
+    byId("trail-more").onclick = () => this.#load(entries.at(-1).seq);
+  }
+
+  #row(entry) {
+    const about = entry.publish ?? entry.seq;
+    const mine = about === this.#publish;
+    return h(
+      `li${mine ? ".mine" : ""}`,
+      {},
+      h("span.trail-seq", {}, `#${entry.seq}`),
+      h("span", {}, h("strong", {}, entry.by), ` ${deed(entry)}`, mine ? "" : ` (publish ${about})`),
+      h("time", { datetime: new Date(entry.ts).toISOString() }, `${day(entry.ts)}, ${time(entry.ts)}`),
+    );
+  }
+}

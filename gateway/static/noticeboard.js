@@ -1,0 +1,132 @@
+/** The notices on the page: the cards that come up, and the screen on which they are found again. */
+
+import { card, channel, link, words } from "./cards.js";
+import { announce, byId, h, reconcile } from "./dom.js";
+import { when } from "./format.js";
+import { keyOf } from "./notices.js";
+
+/** @typedef {import('./notices.js').Notice} Notice */
+
+export class Noticeboard {
+  #notices;
+  #goToList;
+  #announced = new Set();
+  #expanded = new Set();
+  #visible = false;
+
+  /**
+   * @param {object} parts
+   * @param {import('./notices.js').Notices} parts.notices
+   * @param {() => void} parts.goToList puts the screen of notices up
+   */
+  constructor({ notices, goToList }) {
+    this.#notices = notices;
+    this.#goToList = goToList;
+    byId("notices-more").onclick = () => notices.load();
+    byId("cards").onkeydown = (event) => this.#keyed(event);
+    document.addEventListener("visibilitychange", () => notices.look());
+  }
+
+  /** @param {boolean} visible whether the screen of notices is up */
+  show(visible) {
+    this.#visible = visible;
+    if (!visible) this.#expanded.clear();
+    else if (!this.#notices.loaded) this.#notices.load();
+    this.render();
+  }
+
+  focus() {
+    (byId("notices-list").querySelector("[aria-expanded=true]") ?? byId("notices-scroll")).focus();
+  }
+
+  render() {
+    const { cards } = this.#notices;
+    reconcile(byId("cards"), cards.map((notice) => this.#card(notice)));
+    byId("cards").hidden = !cards.length;
+    for (const notice of cards) this.#announce(notice);
+    byId("notices").hidden = !this.#visible;
+    if (this.#visible) this.#list();
+  }
+
+  #list() {
+    const { list, loaded, loading, more } = this.#notices;
+    reconcile(byId("notices-list"), list.map((notice) => this.#item(notice)));
+    const empty = loaded && !list.length;
+    byId("notices-state").textContent = loading ? "Loading…" : empty ? "There are no notices." : "";
+    byId("notices-more").hidden = loading || !more;
+  }
+
+  #announce(notice) {
+    if (this.#announced.has(keyOf(notice))) return;
+    this.#announced.add(keyOf(notice));
+    announce(`Notice: ${notice.title}. ${words(notice)}`);
+  }
+
+  #card(notice) {
+    const build = () =>
+      card(notice, {
+        open: () => this.#reveal(notice),
+        dismiss: () => this.#dismiss(notice),
+        follow: () => this.#notices.open(notice),
+      });
+    return { key: keyOf(notice), signature: when(notice.ts), build };
+  }
+
+  #reveal(notice) {
+    this.#expanded.add(keyOf(notice));
+    this.#goToList();
+    this.#notices.open(notice);
+  }
+
+  /** The focus, if it was there, goes to the next card or to where notices are found again. */
+  #dismiss(notice) {
+    const held = byId("cards").contains(document.activeElement);
+    this.#notices.dismiss(notice);
+    this.render();
+    if (!held) return;
+    const next = byId("cards").querySelector(".icon-button");
+    (next ?? byId("list").querySelector('[href="#notices"]'))?.focus();
+  }
+
+  #keyed(event) {
+    const dismiss = event.target.closest(".card")?.querySelector(".icon-button");
+    if (event.key !== "Escape" || !dismiss) return;
+    event.stopPropagation();
+    dismiss.click();
+  }
+
+  /** @param {Notice} notice */
+  #item(notice) {
+    const expanded = this.#expanded.has(keyOf(notice));
+    const { opened, title, mailbox, ts } = notice;
+    const toggle = () => this.#toggle(notice);
+    const state = opened ? null : h("span.dot", { role: "img", "aria-label": "not opened" });
+    const head = h(
+      "button.item-head",
+      { type: "button", "aria-expanded": String(expanded), onclick: toggle },
+      h("span.item-title", {}, title, state),
+      h("span.card-source", {}, h("span", {}, channel(mailbox)), h("time", {}, when(ts))),
+    );
+    const follow = () => this.#notices.open(notice);
+    const build = () =>
+      h(
+        `li.item.${notice.priority}${expanded ? ".expanded" : ""}`,
+        {},
+        h("h3", {}, head),
+        h("p.card-words", {}, words(notice)),
+        expanded && link(notice, follow),
+      );
+    return {
+      key: keyOf(notice),
+      signature: JSON.stringify([expanded, opened, when(ts)]),
+      build,
+    };
+  }
+
+  #toggle(notice) {
+    const key = keyOf(notice);
+    if (!this.#expanded.delete(key)) this.#expanded.add(key);
+    this.#notices.open(notice);
+    this.render();
+  }
+}
