@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.errors import Code, Refused
-from tables.rows import ORIGIN, Member, Message, Policy, Position
+from tables.rows import ORIGIN, AnyEntry, Cursor, Member, Message, Policy, Position
 
 
 class Problem(Struct, frozen=True):
@@ -70,6 +70,25 @@ class Listed(Struct, frozen=True):
     read: int = 0
     member: bool = False
     src: int = -1
+    deferred: tuple[int, ...] = ()
+    day: int = 0
+    today: int = 0
+    touched: tuple[int, ...] = ()
+    opened: tuple[int, ...] = ()
+
+    def as_cursor(self) -> Cursor:
+        """The row itself, without the totals that other users brought."""
+        return Cursor(
+            at=self.at,
+            read=self.read,
+            member=self.member,
+            src=self.src,
+            deferred=self.deferred,
+            day=self.day,
+            today=self.today,
+            touched=self.touched,
+            opened=self.opened,
+        )
 
 
 class Cursors(Struct, frozen=True):
@@ -96,6 +115,42 @@ class Moved(Struct, frozen=True):
     read: int
 
 
+class Board(Struct, frozen=True):
+    """A public mailbox, and its last entry."""
+
+    mailbox: str
+    head: int
+
+
+class Boards(Struct, frozen=True):
+    """The public mailboxes of one partition."""
+
+    boards: list[Board]
+
+
+class Entries(Struct, frozen=True):
+    """A page of entries of a public mailbox in seq order."""
+
+    messages: list[AnyEntry]
+    head: int = 0
+    more: bool = False
+
+
+class Touched(Struct, frozen=True):
+    """The answer to a touch: how far the user's cursor is, and which publishes to show."""
+
+    mailbox: str
+    read: int
+    touched: tuple[int, ...] = ()
+
+
+class Counts(Struct, frozen=True):
+    """How often each publish was touched and opened, by the users of one partition."""
+
+    mailbox: str
+    counts: dict[int, tuple[int, int]]
+
+
 class Named(Struct, frozen=True):
     """The answer to `create`, `join` and `leave`."""
 
@@ -112,3 +167,7 @@ decode_cursors = msgspec.json.Decoder(Cursors).decode
 decode_receipt = msgspec.json.Decoder(Receipt).decode
 decode_moved = msgspec.json.Decoder(Moved).decode
 decode_named = msgspec.json.Decoder(Named).decode
+decode_boards = msgspec.json.Decoder(Boards).decode
+decode_entries = msgspec.json.Decoder(Entries).decode
+decode_touched = msgspec.json.Decoder(Touched).decode
+decode_counts = msgspec.json.Decoder(Counts).decode

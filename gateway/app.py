@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from gateway.auth import Identity, Tokens
+from gateway.boards import Boards, PublicBoard
 from gateway.boxes import Users
 from gateway.errors import CloseCode
 from gateway.hub import Hub
@@ -22,16 +23,20 @@ from gateway.limits import Connections
 from gateway.loader import Loader
 from gateway.metrics import Metrics
 from gateway.operations import Operations
+from gateway.public_operations import PublicOperations
 from gateway.pulse import Pulse
 from gateway.requests import Requests
 from gateway.rows import Rows, Take
 from gateway.session import Session
 from gateway.settings import Settings
 from gateway.socket import Socket
+from gateway.spread import Spreads
 from gateway.tail import Tail
+from gateway.touching import Touching
 from gateway.watching import Watching
 from gateway.wire import SUBPROTOCOL
 from streams.topics import topics
+from tables.rows import AnyEntry
 
 log = structlog.get_logger()
 
@@ -54,9 +59,16 @@ class Gateway:
         self._users = Users()
         self._hub = Hub(settings, self.metrics)
         self._requests = Requests(self._producer, self._topics, self._instance, settings)
-        self._rows = Rows(self._hub, self._users, self._requests, self.metrics, self._instance)
+        self._boards = Boards(self._requests, settings, self.metrics, self._board_changed)
+        self._touching = Touching(self._requests, self._boards, self._users, settings, self.metrics)
+        self._spreads = Spreads(self._users, self._touching, self._requests, settings)
+        self._rows = Rows(
+            self._hub, self._boards, self._users, self._requests, self.metrics, self._instance
+        )
         self._loader = Loader(self._requests, self._hub, self._rows, self.metrics)
-        self._watching = Watching(self._loader, self._hub, settings, self.metrics)
+        self._watching = Watching(
+            self._loader, self._hub, self._boards, self._touching, settings, self.metrics
+        )
         self._rows.loader, self._rows.watching = self._loader, self._watching
         self._tail = Tail(
             settings.pipeline, self._sources(), self._rows.failed, self._lost, self.metrics
@@ -67,6 +79,9 @@ class Gateway:
             self._watching,
             self._hub,
             self._users,
+            PublicOperations(
+                self._requests, self._loader, self._boards, self._touching, self._spreads, settings
+            ),
             tokens,
             self.connections,
             settings,
@@ -77,13 +92,17 @@ class Gateway:
 
     @property
     def is_ready(self) -> bool:
-        """Whether clients may come: both logs are read, and we aren't leaving."""
-        return self._tail.reached_end.is_set() and not self.draining
+        """Whether clients may come: the logs are read, public mailboxes known, and we aren't leaving."""
+        is_current = self._tail.reached_end.is_set() and self._boards.loaded.is_set()
+        return is_current and not self.draining
 
     def start(self) -> None:
         """Start to read the logs and to keep time; Kafka may come later."""
         self._spawn(self._run())
+        self._spawn(self._load_boards())
         self._spawn(self._pulse.run())
+        self._spawn(self._touching.run())
+        self._spawn(self._spreads.report())
 
     async def serve(self, request: web.Request, identity: Identity | None) -> web.StreamResponse:
         """Serve one WebSocket to its end."""
@@ -128,6 +147,8 @@ class Gateway:
     async def stop(self) -> None:
         """Stop reading and writing Kafka."""
         self._loader.stop()
+        self._spreads.stop()
+        self._boards.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -146,6 +167,19 @@ class Gateway:
                 await asyncio.sleep(CONNECT_SECONDS)
         await self._tail.run()
 
+    async def _load_boards(self) -> None:
+        # The log is followed from here on, so nothing falls between it and the answers.
+        await self._tail.reached_end.wait()
+        await self._boards.load()
+
+    async def _reload_boards(self) -> None:
+        await self._boards.load()
+        for board in self._boards.all():
+            self._spreads.start(board)
+
+    def _board_changed(self, board: PublicBoard, entry: AnyEntry) -> None:
+        self._spreads.changed(board, entry)
+
     def _sources(self) -> dict[TopicPartition, Take]:
         partitions = range(self.settings.pipeline.partitions)
         sources: dict[TopicPartition, Take] = {}
@@ -157,6 +191,8 @@ class Gateway:
         return sources | {own: self._rows.take_reply}
 
     def _lost(self) -> None:
+        self._boards.start_over()
+        self._spawn(self._reload_boards())
         for user in self._rows.lost():
             self._spawn(self._loader.reload(user))
 
@@ -176,6 +212,9 @@ class Gateway:
         watch("requests_pending", "Requests without an answer yet.", lambda: len(self._requests))
         watch("channels", "Mailboxes with local listeners.", lambda: len(self._hub.channels))
         watch("ring_bytes", "Bytes of events kept for readers.", lambda: self._hub.ring_bytes)
+        watch("boards", "Public mailboxes in memory.", lambda: len(self._boards))
+        watch("board_bytes", "Bytes of them, about.", lambda: self._boards.bytes)
+        watch("spread_left", "Users whom a release has still to reach.", lambda: self._spreads.left)
         watch("tail_lag", "Records in the logs that aren't read yet.", lambda: self._tail.lag)
         watch("ready", "Whether clients may come.", lambda: self.is_ready)
 

@@ -13,7 +13,6 @@ from gateway.errors import CloseCode, Disconnect
 from streams.ids import SYSTEM, is_name
 from streams.tokens import ALGORITHM, make_token
 
-
 OPERATOR = "operator"
 """The claim `role` of whoever may publish in public mailboxes."""
 

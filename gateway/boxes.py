@@ -58,7 +58,7 @@ class Box:
             return self.member is not None
         if kind == "direct":
             return self.user.name in mailbox.pair
-        return name == self.user.name
+        return kind == "user" and name == self.user.name
 
     @property
     def exists(self) -> bool:
@@ -90,7 +90,18 @@ class Box:
 class User:
     """A user with local sessions."""
 
-    __slots__ = ("admitting", "boxes", "cursors", "cursors_loading", "loading", "name", "sessions")
+    __slots__ = (
+        "admitting",
+        "boxes",
+        "cursors",
+        "cursors_loading",
+        "loading",
+        "looking",
+        "name",
+        "passed",
+        "sessions",
+        "shown",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -100,6 +111,14 @@ class User:
         self.admitting: dict[str, asyncio.Task[None]] = {}
         self.cursors_loading: asyncio.Task[None] | None = None
         self.loading: asyncio.Task[None] | None = None
+        self.looking: asyncio.Task[None] | None = None
+        self.passed: dict[str, int] = {}
+        self.shown: set[tuple[str, int]] = set()
+
+    @property
+    def synced(self) -> list[Session]:
+        """The sessions that have synced: those that are told what is new."""
+        return [session for session in self.sessions if session.synced]
 
     def box(self, channel: Channel) -> Box:
         """The user's box of a mailbox, made where there is none."""
@@ -127,6 +146,7 @@ class User:
     def forget_positions(self) -> None:
         """Whatever is asked or read from here on is newer than what is known."""
         self.cursors.clear()
+        self.passed.clear()
         for box in self.boxes.values():
             box.member_at = ORIGIN
 
@@ -169,7 +189,8 @@ class Users:
         if user.sessions:
             return []
         self._users.pop(user.name, None)
-        for task in (user.loading, user.cursors_loading, *user.admitting.values()):
+        tasks = (user.loading, user.cursors_loading, user.looking, *user.admitting.values())
+        for task in tasks:
             if task is not None:
                 task.cancel()
         channels = (user.drop(mailbox) for mailbox in list(user.boxes))

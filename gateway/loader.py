@@ -19,7 +19,7 @@ from gateway.requests import Answer, Requests, result_of
 from gateway.rows import Rows
 from streams.commands import MAX_MAILBOXES, Query, UserQuery
 from streams.errors import Refused
-from tables.rows import Cursor, Position
+from tables.rows import Position
 
 log = structlog.get_logger()
 
@@ -158,8 +158,7 @@ class Loader:
             )
             page = decode_cursors(await result_of(await self._requests.ask(query)))
             for row in page.cursors:
-                cursor = Cursor(at=row.at, read=row.read, member=row.member, src=row.src)
-                user.take_cursor(row.mailbox, cursor)
+                user.take_cursor(row.mailbox, row.as_cursor())
                 after = row.mailbox
             more = page.more and bool(page.cursors)
 

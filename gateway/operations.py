@@ -18,6 +18,7 @@ from gateway.hub import Hub
 from gateway.limits import Connections
 from gateway.loader import Loader
 from gateway.outlet import cursor_event
+from gateway.public_operations import PublicOperations
 from gateway.requests import Answer, Requests
 from gateway.session import Session
 from gateway.settings import Settings
@@ -43,6 +44,7 @@ class Operations:
         watching: Watching,
         hub: Hub,
         users: Users,
+        public: PublicOperations,
         tokens: Tokens,
         connections: Connections,
         settings: Settings,
@@ -52,6 +54,7 @@ class Operations:
         self._watching = watching
         self._hub = hub
         self._users = users
+        self._public = public
         self._tokens = tokens
         self._connections = connections
         self._settings = settings
@@ -74,6 +77,7 @@ class Operations:
             wire.ChangePolicy: self._manage,
             wire.Close: self._manage,
             wire.Trim: self._manage,
+            **public.handlers,
         }
 
     async def hello(self, session: Session, frame: wire.Hello) -> None:
@@ -88,6 +92,7 @@ class Operations:
         elif identity.user != session.user.name:
             raise Refused(Code.FORBIDDEN, "a session stays its user's; connect anew for another")
         session.renew(identity)
+        self._public.claims_changed(session)
         session.outlet.acks = session.outlet.acks or frame.ack
         session.emit(self._welcome(session, frame))
         await self._resume(session, frame)
@@ -100,6 +105,7 @@ class Operations:
 
     def left(self, session: Session) -> None:
         """A session has ended."""
+        self._public.left(session)
         if session.is_known:
             self._connections.leave(session.user.name)
             for channel in self._users.leave(session, session.user):
@@ -355,6 +361,8 @@ def _answer(session: Session, ref: wire.Ref, show: Show, answer: Answer) -> None
 def _check_reach(user: User, mailbox: str) -> None:
     """Refuse mailboxes that can't be the user's, whatever the facts are."""
     kind, name = parsed = _parsed(mailbox)
+    if kind == "public":
+        raise Refused(Code.FORBIDDEN, "a public mailbox comes as notices: see `notices`, `open`")
     if (kind == "user" and name != user.name) or (
         kind == "direct" and user.name not in parsed.pair
     ):

@@ -96,9 +96,14 @@ class Requests:
         return ReplyTo(to=self._instance, partition=self.partition, ref=next(self._refs))
 
     async def ask(
-        self, command: AnyMailboxCommand | AnyUserCommand, quota: Quota | None = None
+        self,
+        command: AnyMailboxCommand | AnyUserCommand,
+        quota: Quota | None = None,
+        partition: int | None = None,
     ) -> asyncio.Future[Answer]:
         """Enqueue a command that carries an `address`; the future holds its answer.
+
+        It goes to the partition of its key, or to `partition` where that is what is asked about.
 
         Returns when the command has its place in the order of its partition. The future never
         fails: a refusal is an answer. `Refused` is raised where too much is pending.
@@ -109,9 +114,8 @@ class Requests:
         else:
             topic, key = self._topics.user_commands, command.user
         try:
-            delivery = await self._producer.send(
-                topic, encode(command), key.encode(), self.partition_of(key)
-            )
+            place = self.partition_of(key) if partition is None else partition
+            delivery = await self._producer.send(topic, encode(command), key.encode(), place)
         except (KafkaError, AssertionError) as error:
             log.warning("command not sent", error=repr(error), topic=topic)
             self._settle(_ref(command), unavailable())

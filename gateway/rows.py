@@ -13,11 +13,14 @@ import msgspec
 import structlog
 
 from gateway.answers import decode_reply
+from gateway.boards import Boards
 from gateway.boxes import User, Users
 from gateway.channel import Channel, Outcome
 from gateway.hub import Hub
 from gateway.metrics import Metrics
 from gateway.requests import Requests
+from streams.ids import PUBLIC
+from streams.public.layout import decode_entry
 from tables.rows import AT_HEADER, ORIGIN, Cursor, Member, Message, Position, State
 
 if TYPE_CHECKING:
@@ -38,9 +41,16 @@ class Rows:
     """Takes records in log order and brings channels, boxes and requests up to date."""
 
     def __init__(
-        self, hub: Hub, users: Users, requests: Requests, metrics: Metrics, instance: str
+        self,
+        hub: Hub,
+        boards: Boards,
+        users: Users,
+        requests: Requests,
+        metrics: Metrics,
+        instance: str,
     ) -> None:
         self._hub = hub
+        self._boards = boards
         self._users = users
         self._requests = requests
         self._metrics = metrics
@@ -54,6 +64,10 @@ class Rows:
     ) -> None:
         """Take a record of the mailbox log."""
         mailbox, kind, rest = split_key(key)
+        if mailbox.startswith(PUBLIC):
+            if kind == "m" and value is not None:
+                self._take_entry(partition, mailbox, value)
+            return
         channel = self._hub.channels.get(mailbox)
         if kind == "m":
             if value is not None and (channel is not None or self._requests.awaits(mailbox)):
@@ -96,7 +110,10 @@ class Rows:
 
     def failed(self, key: bytes) -> None:
         """A record couldn't be taken: treat it as missing."""
-        channel = self._hub.channels.get(split_key(key)[0])
+        mailbox = split_key(key)[0]
+        if mailbox.startswith(PUBLIC):
+            self._boards.failed(mailbox)
+        channel = self._hub.channels.get(mailbox)
         if channel is not None:
             self.loader.resync(channel)
 
@@ -109,6 +126,11 @@ class Rows:
         for user in self._users:
             user.forget_positions()
         return list(self._users)
+
+    def _take_entry(self, partition: int, mailbox: str, value: bytes) -> None:
+        entry = decode_entry(value)
+        if self._is_new("mailbox", partition, entry.at):
+            self._boards.take(mailbox, entry)
 
     def _take_message(
         self, partition: int, mailbox: str, channel: Channel | None, row: Message

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -84,6 +84,8 @@ class Session:
         self.quota = Quota(settings.requests_per_session)
         self.watches: dict[str, Watch] = {}
         self.synced = False
+        self.claims: Mapping[str, Any] = {}
+        self.renewed = 0.0
         self.last_seen = self._loop.time()
         self._user: User | None = None
 
@@ -105,8 +107,9 @@ class Session:
         self.state = State.OPEN
 
     def renew(self, identity: Identity) -> None:
-        """Take a token's time limit."""
+        """Take a token's claims and time limit."""
         self.identity = identity
+        self.claims, self.renewed = identity.claims, self._loop.time()
         if self._expiry is not None:
             self._expiry.cancel()
         left = max(0.0, identity.expires - time.time())

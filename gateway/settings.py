@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.errors import CannotStart
+from streams.public.disturbance import Calm, parse_quiet
 from streams.settings import Settings as Pipeline
 
 SECRET_BYTES = 32
@@ -152,6 +153,41 @@ class Settings(BaseSettings):
     reconnect_seconds: float = Field(
         default=10.0, ge=0, description="Clients of a leaving gateway come back spread over this."
     )
+
+    public_bytes: int = Field(
+        default=256 << 20,
+        ge=1,
+        description="Bytes of public mailboxes in memory. Beyond, what is over is dropped, then the "
+        "oldest publishes: they reach nobody any more and are not found again.",
+    )
+    public_rate: float = Field(
+        default=2_000.0,
+        gt=0,
+        description="Users per second that a release is shown to: each is a record in Kafka, and "
+        "those who open it come back at once.",
+    )
+    quiet_hours: str = Field(
+        default="",
+        description="Hours of the user's day in which only urgent publishes are shown, as "
+        "22:00-08:00; empty: none.",
+    )
+    daily_cap: int | None = Field(
+        default=None,
+        ge=0,
+        description="Publishes that are shown to a user in a day, urgent ones not counted; "
+        "unset: any number.",
+    )
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _check_quiet(cls, value: str) -> str:
+        parse_quiet(value)
+        return value
+
+    @property
+    def calm(self) -> Calm:
+        """How far users may be disturbed."""
+        return Calm(parse_quiet(self.quiet_hours), self.daily_cap)
 
     @field_validator("origins", mode="before")
     @classmethod

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import structlog
 
-from gateway import wire
+from gateway import notices, wire
 from gateway.answers import History
+from gateway.boards import Boards
 from gateway.boxes import Box, User
 from gateway.channel import Channel
 from gateway.errors import unavailable
@@ -21,6 +22,7 @@ from gateway.loader import Loader, Opening
 from gateway.metrics import Metrics
 from gateway.session import Session
 from gateway.settings import Settings
+from gateway.touching import Touching
 from gateway.watch import Mode
 from streams.errors import Code, Refused
 
@@ -38,8 +40,18 @@ class Missed(NamedTuple):
 class Watching:
     """Starts and ends watches."""
 
-    def __init__(self, loader: Loader, hub: Hub, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        loader: Loader,
+        hub: Hub,
+        boards: Boards,
+        touching: Touching,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
         self._loader = loader
+        self._boards = boards
+        self._touching = touching
         self._hub = hub
         self._settings = settings
         self._metrics = metrics
@@ -50,10 +62,18 @@ class Watching:
         await self._loader.load(user)
         if user.admitting:
             await asyncio.wait(user.admitting.values())
-        listed = sorted(filter(_listed, user.boxes.values()), key=_newest, reverse=True)
-        session.synced = True
-        entries = [self._entry(session, box) for box in listed]
-        session.emit(wire.event("sync", ref, mailboxes=entries))
+        is_first, session.synced = not session.synced, True
+        listed = [
+            *(
+                (_newest(box), self._entry(session, box))
+                for box in filter(_listed, user.boxes.values())
+            ),
+            *notices.sync_entries(self._boards, user),
+        ]
+        listed.sort(key=lambda entry: entry[0], reverse=True)
+        session.emit(wire.event("sync", ref, mailboxes=[entry for _, entry in listed]))
+        if is_first:
+            self._touching.synced(session)
 
     async def watch(self, session: Session, frame: wire.Watch, opening: Opening) -> None:
         """Watch one mailbox as asked."""

@@ -7,16 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct as Layout
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.errors import CloseCode, Disconnect
-from streams.commands import CommandId, MailboxName, Members, Milliseconds, Name, PolicyChange, Seq
+from streams.commands import (
+    CommandId,
+    EntrySeq,
+    MailboxName,
+    Members,
+    Milliseconds,
+    Name,
+    PolicyChange,
+    PublicName,
+    Seq,
+)
 from streams.errors import Code, Refused
-from tables.rows import Message, Policy
+from tables.rows import Message, Policy, Priority, Reach
 
 SUBPROTOCOL = "readcast.json"
 
@@ -177,6 +187,78 @@ class Trim(CommandFrame, frozen=True, kw_only=True, tag="trim"):
     upto: Seq
 
 
+class Notices(Frame, frozen=True, kw_only=True, tag="notices"):
+    """What public mailboxes have for the user, published before a time (ms), newest first."""
+
+    mailbox: PublicName | None = None
+    before: Milliseconds | None = None
+    limit: Limit = 20
+
+
+class Open(MailboxFrame, frozen=True, kw_only=True, tag="open"):
+    """The user has opened a publish."""
+
+    publish: EntrySeq
+
+
+class OperatorFrame(Frame, frozen=True, kw_only=True):
+    """A frame that only operators may send."""
+
+
+class Publish(OperatorFrame, CommandFrame, frozen=True, kw_only=True, tag="publish"):
+    """Publish in a public mailbox."""
+
+    mailbox: PublicName
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    body: msgspec.Raw
+    release: Reach = Reach()
+    expires: Milliseconds = 0
+    priority: Priority = "normal"
+    audience: dict[str, Any] | None = None
+
+
+class Release(OperatorFrame, CommandFrame, frozen=True, kw_only=True, tag="release"):
+    """Let a publish reach more, unless there is a later entry about it than `expect`."""
+
+    mailbox: PublicName
+    publish: EntrySeq
+    expect: EntrySeq
+    release: Reach
+
+
+class Withdraw(OperatorFrame, CommandFrame, frozen=True, kw_only=True, tag="withdraw"):
+    """End a publish, unless there is a later entry about it than `expect`."""
+
+    mailbox: PublicName
+    publish: EntrySeq
+    expect: EntrySeq
+
+
+class ShowBoard(OperatorFrame, frozen=True, kw_only=True, tag="board"):
+    """All public mailboxes with their publishes and counts; from then on, `progress`."""
+
+
+class Entries(OperatorFrame, MailboxFrame, frozen=True, kw_only=True, tag="entries"):
+    """The entries of a public mailbox before a seq, newest first."""
+
+    mailbox: PublicName
+    before: Seq | None = None
+    limit: Limit = 50
+
+
+class Preview(OperatorFrame, MailboxFrame, frozen=True, kw_only=True, tag="preview"):
+    """Whether a publish reaches `user` with these claims, and what they would see."""
+
+    mailbox: PublicName
+    publish: EntrySeq
+    user: Name
+    claims: dict[str, Any] = {}
+
+    def names_only(self, user: str) -> bool:
+        """`user` is who is looked at, not who asks."""
+        return all(name is UNSET or name == user for name in (self.by, self.sender))
+
+
 AnyFrame = (
     Hello
     | Sync
@@ -197,6 +279,14 @@ AnyFrame = (
     | ChangePolicy
     | Close
     | Trim
+    | Notices
+    | Open
+    | Publish
+    | Release
+    | Withdraw
+    | ShowBoard
+    | Entries
+    | Preview
 )
 
 

@@ -195,10 +195,11 @@ class Query(MailboxCommand, frozen=True, tag="query"):
     facts: of `mailboxes` (all in this partition; default: `mailbox`) as `by` sees them.
     history: `limit` messages `after` or `before` a seq (neither: the last ones).
     members: `limit` members whose names come after `after_member`.
+    boards: the public mailboxes of the partition that the record is sent to.
     """
 
     reply: ReplyTo
-    what: Literal["facts", "history", "members"]
+    what: Literal["facts", "history", "members", "boards"]
     mailboxes: Annotated[tuple[MailboxName, ...], Meta(max_length=MAX_MAILBOXES)] = ()
     after: Seq | None = None
     before: Seq | None = None

@@ -62,8 +62,10 @@ class MailboxAgent:
         return command
 
     def keys(self, command: Any) -> tuple[str, ...]:
-        """The mailboxes that a command is about."""
+        """The mailboxes that a command is about; none where a whole partition is asked."""
         if type(command) is Query:
+            if command.what == "boards":
+                return ()
             return (command.mailbox, *command.mailboxes)
         return (command.mailbox,)
 

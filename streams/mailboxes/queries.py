@@ -9,7 +9,7 @@ import orjson
 
 from streams.commands import Query
 from streams.errors import Code, Refused
-from streams.ids import SYSTEM
+from streams.ids import PUBLIC, SYSTEM
 from streams.mailboxes import layout
 from streams.mailboxes.rules import may_read
 from streams.mailboxes.view import View
@@ -31,6 +31,8 @@ def answer(partition: Partition, query: Query) -> dict[str, Any]:
             return _history(partition, query)
         case "members":
             return _members(partition, query)
+        case "boards":
+            return _boards(partition, query)
 
 
 def _facts(partition: Partition, query: Query) -> dict[str, Any]:
@@ -64,6 +66,18 @@ def _fact(partition: Partition, view: View, mailbox: str, user: str) -> dict[str
         "own": view.own(mailbox, user).seq,
         "last": None if last is None else orjson.Fragment(last),
     }
+
+
+def _boards(partition: Partition, query: Query) -> dict[str, Any]:
+    if query.by != SYSTEM:
+        raise Refused(Code.FORBIDDEN, "only `system` lists public mailboxes")
+    start = layout.head_key("")
+    found = partition.scan(layout.head_key(PUBLIC))
+    boards = [
+        {"mailbox": key[len(start) :].decode(), "head": layout.decode_last(value).seq}
+        for key, value in found
+    ]
+    return {"boards": boards}
 
 
 def _lowest(view: View, state: State, mailbox: str, user: str) -> int:

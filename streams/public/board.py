@@ -62,6 +62,14 @@ class Board:
         self._stages.append(seq)
         self._publishes[seq] = publish
 
+    def forget(self, publish: int) -> None:
+        """Drop a publish from memory: it reaches nobody any more."""
+        if self.notices.pop(publish, None) is not None:
+            self._publishes = {
+                seq: about for seq, about in self._publishes.items() if about != publish
+            }
+            self._stages = sorted(self._publishes)
+
     def coming(self, user: str, claims: Claims, after: int, now: int) -> list[Candidate]:
         """What reaches a user beyond entry `after` and still stands, in the order of entries."""
         later = self._stages[bisect_right(self._stages, after) :]

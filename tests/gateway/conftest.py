@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import jwt
 import pytest
 from aiohttp import web
 
@@ -15,6 +17,7 @@ from gateway.auth import Tokens
 from gateway.pages import web_app
 from gateway.settings import Settings
 from tests.e2e.client import Client
+from tests.gateway.fakes import until
 from tests.gateway.pipeline import Pipeline
 
 SECRET = "s" * 32
@@ -49,13 +52,18 @@ class House:
         self.clients.append(client)
         return client
 
-    async def connect(self, user: str, seconds: float = 60, **hello: Any) -> Client:
+    async def connect(
+        self, user: str, seconds: float = 60, claims: dict[str, Any] | None = None, **hello: Any
+    ) -> Client:
         client = await self.dial(user)
-        await client.hello(self.tokens.issue(user, seconds), **hello)
+        await client.hello(self.token(user, seconds, **claims or {}), **hello)
         return client
 
-    async def synced(self, user: str) -> Client:
-        client = await self.connect(user)
+    def token(self, user: str, seconds: float = 60, **claims: Any) -> str:
+        return jwt.encode({"sub": user, "exp": time.time() + seconds, **claims}, SECRET)
+
+    async def synced(self, user: str, **claims: Any) -> Client:
+        client = await self.connect(user, claims=claims)
         await client.sync()
         return client
 
@@ -74,7 +82,7 @@ async def house_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Open]:
     open_houses: list[tuple[House, web.AppRunner]] = []
 
     async def make(**values: Any) -> House:
-        pipeline = Pipeline()
+        pipeline = values.pop("pipeline", None) or Pipeline()
         monkeypatch.setattr(app, "_make_producer", lambda _: pipeline)
         gateway = app.Gateway(Settings(**{"demo": True, **values}), Tokens(SECRET))
         pipeline.rows = gateway._rows
@@ -82,6 +90,7 @@ async def house_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Open]:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         gateway.start()
+        await until(lambda: gateway.is_ready)
         house = House(pipeline, gateway, runner.addresses[0][1])
         open_houses.append((house, runner))
         return house

@@ -13,12 +13,24 @@ from typing import Any
 
 import msgspec
 
+from gateway.notices import now_ms
 from gateway.rows import Rows
 from streams import commands
 from streams.commands import decode_mailbox_command, decode_user_command
 from streams.ids import parse_mailbox
 from streams.partitioning import partition_of
-from tables.rows import ORIGIN, Cursor, Member, Message, Position, State
+from streams.users import touches
+from tables.rows import (
+    ORIGIN,
+    Cursor,
+    Member,
+    Message,
+    Position,
+    Published,
+    Released,
+    State,
+    Withdrawn,
+)
 
 PARTITIONS = 8
 PAGE_BYTES = 900_000
@@ -32,12 +44,29 @@ class Mailbox:
     epoch: str = ""
     generation: int = 0
     members: dict[str, Member] = field(default_factory=dict)
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Any] = field(default_factory=list)
     at: Position = ORIGIN
 
     @property
     def head(self) -> int:
         return len(self.messages)
+
+
+class Totals:
+    """Touched and opened, over all users."""
+
+    def __init__(self) -> None:
+        self.counts: defaultdict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
+
+    def of(self, mailbox: str, publish: int) -> tuple[int, int]:
+        return self.counts[mailbox].get(publish, (0, 0))
+
+    def newest(self, mailbox: str) -> int:
+        return max(self.counts[mailbox], default=0)
+
+    def take(self, mailbox: str, row: Cursor) -> None:
+        for publish, total in row.counts.items():
+            self.counts[mailbox][publish] = max(total, self.of(mailbox, publish))
 
 
 class Pipeline:
@@ -49,19 +78,26 @@ class Pipeline:
         self.cursors: defaultdict[str, dict[str, Cursor]] = defaultdict(dict)
         self.commands: list[Any] = []
         self.silent = False
+        self.silent_touches = False
         self.logs_stand_still = False
         self.stopped_log: list[Callable[[], None]] = []
+        self.totals: Any = Totals()
+        self.asked_partition: dict[int, int] = {}
         self._offset = 0
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
 
     async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> asyncio.Future:
-        assert partition == partition_of(key.decode(), PARTITIONS)
         decode = decode_mailbox_command if "mailbox" in topic else decode_user_command
         command = decode(key, value)
         self.commands.append(command)
-        if not self.silent:
+        if getattr(command, "what", None) in ("boards", "counts"):
+            self.asked_partition[command.reply.ref] = partition
+        else:
+            assert partition == partition_of(key.decode(), PARTITIONS)
+        held = self.silent_touches and isinstance(command, commands.Touch)
+        if not self.silent and not held:
             asyncio.get_running_loop().call_soon(self.decide, command)
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         stored.set_result(None)
@@ -166,7 +202,15 @@ class Pipeline:
         self._reply(command, {"mailbox": command.mailbox, "seq": row.seq})
 
     def _query(self, command: commands.Query) -> None:
-        if command.what == "facts":
+        if command.what == "boards":
+            partition = self.asked_partition[command.reply.ref]
+            boards = [
+                {"mailbox": name, "head": box.head}
+                for name, box in self.mailboxes.items()
+                if name.startswith("public:") and partition_of(name, PARTITIONS) == partition
+            ]
+            self._reply(command, {"boards": boards})
+        elif command.what == "facts":
             names = command.mailboxes or (command.mailbox,)
             facts = [self._fact(name, command.by) for name in names]
             partition = partition_of(command.mailbox, PARTITIONS)
@@ -183,6 +227,59 @@ class Pipeline:
             self._reply(command, self._listed(command))
         else:
             self._reply(command, self._page(command))
+
+    def _publish(self, c: commands.Publish) -> None:
+        row = Published(
+            *self._place(c), c.title, msgspec.Raw(bytes(c.body)), c.release, c.expires, c.priority,
+            c.audience,
+        )  # fmt: skip
+        self._accept(c, row)
+
+    def _release(self, c: commands.Release) -> None:
+        if self._is_latest(c):
+            self._accept(c, Released(*self._place(c), c.publish, c.release, c.expect))
+
+    def _withdraw(self, c: commands.Withdraw) -> None:
+        if self._is_latest(c):
+            self._accept(c, Withdrawn(*self._place(c), c.publish, c.expect))
+
+    def _place(self, command: Any) -> tuple[Any, ...]:
+        seq = self.mailboxes[command.mailbox].head + 1
+        return Position(self._offset, 0), seq, command.id, command.by, now_ms()
+
+    def _is_latest(self, command: Any) -> bool:
+        rows = self.mailboxes[command.mailbox].messages
+        about = [
+            row.seq for row in rows if command.publish in (row.seq, getattr(row, "publish", 0))
+        ]
+        if about[-1] != command.expect:
+            self._refuse(command, "conflict")
+        return about[-1] == command.expect
+
+    def _accept(self, command: Any, row: Any) -> None:
+        self.mailboxes[command.mailbox].messages.append(row)
+        self._log(command.mailbox, f"m/{row.seq:016}", row, row.at)
+        self._reply(
+            command, {"mailbox": command.mailbox, "id": row.id, "seq": row.seq, "ts": row.ts}
+        )
+
+    def _touch(self, command: commands.Touch) -> None:
+        before = self.cursors[command.user].get(command.mailbox, Cursor(at=ORIGIN))
+        after = touches.decide(before, command, now_ms(), self.totals)
+        fields = ("read", "deferred", "day", "today", "touched", "opened", "counts")
+        if after != before:
+            changes = {name: getattr(after, name) for name in fields}
+            self._cursor(command.user, command.mailbox, **changes)
+        self.totals.take(command.mailbox, after)
+        if isinstance(command, commands.Touch):
+            touched = after.touched if after != before else ()
+            result = {"mailbox": command.mailbox, "read": after.read, "touched": touched}
+            self._reply(command, result)
+        else:
+            self._reply(command, {"mailbox": command.mailbox, "read": after.read})
+
+    def _open(self, command: commands.Open) -> None:
+        self._touch(command)  # type: ignore[arg-type]
 
     def _role(self, command: commands.Role) -> None:
         self._reply(command, {"mailbox": command.mailbox})
@@ -204,10 +301,12 @@ class Pipeline:
         if command.before is not None or command.after is None:
             end = box.head if command.before is None else command.before - 1
             rows = box.messages[max(0, end - command.limit) : end]
-        while sum(len(row.body) for row in rows) > PAGE_BYTES:
+        while sum(len(getattr(row, "body", b"")) for row in rows) > PAGE_BYTES:
             rows.pop()
         recalled = [
-            row.seq for row in box.messages[:after] if row.recalled and row.recalled >= after
+            row.seq
+            for row in box.messages[:after]
+            if isinstance(row, Message) and row.recalled and row.recalled >= after
         ]
         return {
             "mailbox": command.mailbox, "epoch": box.epoch, "head": box.head, "messages": rows,
@@ -238,6 +337,12 @@ class Pipeline:
         self._reply(command, {"mailbox": command.mailbox, "read": command.seq})
 
     def _userquery(self, command: commands.UserQuery) -> None:
+        if command.what == "counts":
+            # One partition has them all: whoever asks adds up.
+            first = self.asked_partition[command.reply.ref] == 0
+            counts = self.totals.counts[command.mailbox] if first else {}
+            self._reply(command, {"mailbox": command.mailbox, "counts": counts})
+            return
         names = sorted(self.cursors[command.user])
         rows = [
             {"mailbox": name, **msgspec.to_builtins(self.cursors[command.user][name])}

@@ -1,0 +1,150 @@
+"""What public mailboxes have for a user: notices as clients see them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from gateway import wire
+from gateway.boards import Boards, PublicBoard
+from gateway.boxes import User
+from streams.public.board import Notice
+from tables.rows import ORIGIN, Cursor
+
+NO_CURSOR = Cursor(at=ORIGIN)
+
+Claims = Mapping[str, Any]
+
+
+class Found(NamedTuple):
+    """A publish that has reached a user at `entry`."""
+
+    board: PublicBoard
+    notice: Notice
+    entry: int
+    opened: bool
+
+    @property
+    def place(self) -> tuple[int, str, int]:
+        """Its place in the order of time."""
+        published = self.notice.entry
+        return published.ts, self.board.mailbox, published.seq
+
+
+def now_ms() -> int:
+    """The time in ms since 1970."""
+    return int(time.time() * 1_000)
+
+
+def cursor_of(user: User, mailbox: str) -> Cursor:
+    """How far a public mailbox was looked at for a user."""
+    return user.cursors.get(mailbox, NO_CURSOR)
+
+
+def claims_of(user: User) -> list[Claims]:
+    """The different claims of a user's synced sessions, the latest last."""
+    different: list[Claims] = []
+    for session in sorted(user.synced, key=lambda session: session.renewed):
+        if session.claims not in different:
+            different.append(session.claims)
+    return different
+
+
+def reaches_at(notice: Notice, user: User) -> int | None:
+    """The entry that first reaches a user, by the claims of any of their sessions."""
+    entries = (notice.reaches_at(user.name, claims) for claims in claims_of(user))
+    return min((entry for entry in entries if entry is not None), default=None)
+
+
+def found(board: PublicBoard, user: User) -> Iterator[Found]:
+    """What has been shown to the user and still stands, in the order of seqs."""
+    cursor, now = cursor_of(user, board.mailbox), now_ms()
+    waiting, opened = set(cursor.deferred), set(cursor.opened)
+    for publish, notice in board.board.notices.items():
+        if notice.over(now):
+            continue
+        entry = reaches_at(notice, user)
+        if entry is None:
+            continue
+        passed = entry <= cursor.read and entry not in waiting
+        if passed or (board.mailbox, publish) in user.shown:
+            yield Found(board, notice, entry, publish in opened)
+
+
+def page(
+    boards: Boards, user: User, mailbox: str | None, before: int | None, limit: int
+) -> tuple[list[Found], bool]:
+    """What a user may find, newest first, and whether there is more. Times are never split between pages."""
+    some = boards.all() if mailbox is None else [boards.get(mailbox)]
+    all_found = sorted(
+        (
+            one
+            for board in some
+            if board is not None
+            for one in found(board, user)
+            if before is None or one.notice.entry.ts < before
+        ),
+        key=lambda one: one.place,
+        reverse=True,
+    )
+    end = min(limit, len(all_found))
+    while 0 < end < len(all_found) and all_found[end].place[0] == all_found[end - 1].place[0]:
+        end += 1
+    return all_found[:end], end < len(all_found)
+
+
+def fields(board: PublicBoard, notice: Notice, entry: int) -> dict[str, object]:
+    """A notice as clients see it."""
+    published = notice.entry
+    return {
+        "mailbox": board.mailbox,
+        "publish": published.seq,
+        "entry": entry,
+        "title": published.title,
+        "body": orjson.Fragment(bytes(published.body)),
+        "ts": published.ts,
+        "expires": published.expires,
+        "priority": published.priority,
+    }
+
+
+def notice_event(board: PublicBoard, notice: Notice, entry: int, *, again: bool) -> bytes:
+    """Encode a `notice` event."""
+    return wire.event("notice", None, **fields(board, notice, entry), again=again)
+
+
+def withdrawn_event(mailbox: str, publish: int) -> bytes:
+    """Encode a `withdrawn` event."""
+    return wire.event("withdrawn", mailbox=mailbox, publish=publish)
+
+
+def notices_event(ref: wire.Ref, some: list[Found], *, more: bool) -> bytes:
+    """Encode the answer to `notices`."""
+    listed = [fields(one.board, one.notice, one.entry) | {"opened": one.opened} for one in some]
+    return wire.event("notices", ref, notices=listed, more=more)
+
+
+def sync_entries(boards: Boards, user: User) -> Iterator[tuple[tuple[int, str], dict[str, object]]]:
+    """The public mailboxes that have something for a user, as `sync` lists them, with their places."""
+    for board in boards.all():
+        some = list(found(board, user))
+        if some:
+            last = max(some, key=lambda one: one.place).notice.entry
+            yield (
+                (last.ts, board.mailbox),
+                {
+                    "mailbox": board.mailbox,
+                    "epoch": "",
+                    "head": board.board.head,
+                    "read": cursor_of(user, board.mailbox).read,
+                    "unread": sum(not one.opened for one in some),
+                    "last": {"title": last.title, "ts": last.ts, "publish": last.seq},
+                    "members": 0,
+                    "role": "reader",
+                    "mode": "notice",
+                    "closed": False,
+                },
+            )

@@ -1,0 +1,178 @@
+"""Spreads a release over the users who are online, at a bounded rate and in random order.
+
+The newest state wins: a spread holds only names, and what a user is shown is decided when their turn
+comes. A further stage joins a running spread, a withdrawal leaves it nothing to show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+from gateway import wire
+from gateway.boards import PublicBoard
+from gateway.boxes import User, Users
+from gateway.requests import Requests
+from gateway.session import Session
+from gateway.settings import Settings
+from gateway.touching import Touching
+from streams.public.layout import publish_of
+from tables.rows import AnyEntry, Withdrawn
+
+TICK_SECONDS = 0.02
+"""How finely the rate is kept."""
+
+SLICE_SECONDS = 0.003
+"""Longest stretch of looking at users before the loop has its turn."""
+
+PROGRESS_SECONDS = 0.5
+"""Least time between two `progress` events."""
+
+BUSY = 0.5
+"""Share of the requests that a gateway may have waiting above which a spread waits."""
+
+
+class Spread:
+    """One public mailbox on its way to the users online."""
+
+    def __init__(self, board: PublicBoard) -> None:
+        self.board = board
+        self.publish = 0
+        self.entry = 0
+        self.names: list[str] = []
+        self.planned = 0
+        self.done = 0
+        self.told = (-1, -1, -1)
+        self.is_stale = False
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> tuple[int, int, int]:
+        """What operators are told of it."""
+        return self.entry, self.planned, self.done
+
+
+class Spreads:
+    """The spreads of this gateway, which share its rate, and the operators who watch them."""
+
+    def __init__(
+        self,
+        users: Users,
+        touching: Touching,
+        requests: Requests,
+        settings: Settings,
+    ) -> None:
+        self._users = users
+        self._touching = touching
+        self._requests = requests
+        self._rate = settings.public_rate
+        self._busy = settings.requests * BUSY
+        self._loop = asyncio.get_running_loop()
+        self._spreads: dict[str, Spread] = {}
+        self._withdrawing: set[asyncio.Task[None]] = set()
+        self._next = 0.0
+        self.watchers: set[Session] = set()
+
+    @property
+    def left(self) -> int:
+        """Users whose turn is still to come."""
+        return sum(len(spread.names) for spread in self._spreads.values())
+
+    def changed(self, board: PublicBoard, entry: AnyEntry) -> None:
+        """A live entry: spread a stage, or tell who was shown what is over."""
+        if isinstance(entry, Withdrawn):
+            task = asyncio.create_task(self._withdraw(board, entry.publish))
+            self._withdrawing.add(task)
+            task.add_done_callback(self._withdrawing.discard)
+            return
+        spread = self.start(board)
+        spread.publish, spread.entry = publish_of(entry), entry.seq
+
+    def start(self, board: PublicBoard) -> Spread:
+        """Show all who are online what a mailbox has for them; what is under way takes it up."""
+        spread = self._spreads.get(board.mailbox)
+        if spread is None or spread.board is not board:
+            if spread is not None and spread.task is not None:
+                spread.task.cancel()
+            spread = self._spreads[board.mailbox] = Spread(board)
+        spread.is_stale = True
+        if spread.task is None or spread.task.done():
+            spread.planned = spread.done = 0
+            spread.task = asyncio.create_task(self._run(spread))
+        return spread
+
+    def stop(self) -> None:
+        """Give up what is on its way."""
+        for spread in self._spreads.values():
+            if spread.task is not None:
+                spread.task.cancel()
+        for task in self._withdrawing:
+            task.cancel()
+
+    async def report(self) -> None:
+        """Tell the operators who watch how far the spreads are, for ever."""
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            for spread in self._spreads.values():
+                if spread.state != spread.told:
+                    spread.told = spread.state
+                    self._tell(spread)
+
+    def _tell(self, spread: Spread) -> None:
+        event = wire.event(
+            "progress",
+            mailbox=spread.board.mailbox,
+            publish=spread.publish,
+            entry=spread.entry,
+            planned=spread.planned,
+            done=spread.done,
+        )
+        for session in self.watchers:
+            session.emit(event)
+
+    async def _run(self, spread: Spread) -> None:
+        while spread.is_stale or spread.names:
+            if spread.is_stale:
+                spread.is_stale = False
+                await self._collect(spread)
+                continue
+            await self._turn()
+            user = self._users.get(spread.names.pop())
+            if user is not None:
+                self._touching.look(user)
+            spread.done += 1
+
+    async def _collect(self, spread: Spread) -> None:
+        """Plan whom the mailbox has something for: all who are online, in random order."""
+        names = [
+            user.name
+            async for user in self._online()
+            if self._touching.has_news(user, spread.board)
+        ]
+        random.shuffle(names)
+        spread.names = names
+        spread.planned = spread.done + len(names)
+
+    async def _turn(self) -> None:
+        """Wait for the next place in the rate that all spreads share."""
+        now = self._loop.time()
+        self._next = max(self._next, now - TICK_SECONDS) + 1 / self._rate
+        while self._next > now or len(self._requests) > self._busy:
+            await asyncio.sleep(max(TICK_SECONDS, self._next - now))
+            now = self._loop.time()
+
+    async def _withdraw(self, board: PublicBoard, publish: int) -> None:
+        async for user in self._online():
+            self._touching.withdrawn(user, board, publish)
+
+    async def _online(self) -> AsyncIterator[User]:
+        """Users who are online now, in slices between which the loop has its turn."""
+        started = self._loop.time()
+        for name in [user.name for user in self._users]:
+            user = self._users.get(name)
+            if user is not None:
+                yield user
+            if self._loop.time() - started > SLICE_SECONDS:
+                await asyncio.sleep(0)
+                started = self._loop.time()

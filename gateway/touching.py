@@ -1,0 +1,267 @@
+"""Shows users what public mailboxes have for them, each publish once: first recorded, then shown.
+
+For each user at most one touch is on its way, so that no two use up the same cap. Whatever gives a
+reason to look (a sync, an entry, the end of quiet hours) ends in the same look, which compares the
+boards with the user's cursors, so a look too many does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+import random
+from itertools import chain
+
+import msgspec
+import structlog
+
+from gateway.answers import decode_touched
+from gateway.boards import Boards, PublicBoard
+from gateway.boxes import User, Users
+from gateway.metrics import Metrics
+from gateway.notices import (
+    Claims,
+    claims_of,
+    cursor_of,
+    notice_event,
+    now_ms,
+    reaches_at,
+    withdrawn_event,
+)
+from gateway.requests import Requests, result_of
+from gateway.session import Session
+from gateway.settings import Settings
+from streams.commands import Touch
+from streams.errors import Refused
+from streams.public import disturbance
+from streams.public.disturbance import Candidate, Plan
+from tables.rows import Position
+
+log = structlog.get_logger()
+
+ROW_SECONDS = 2.0
+"""How long the row of an answered touch may take to come."""
+
+RETRY_SECONDS = 2.0
+"""Pause before a touch without an answer is tried again."""
+
+SWEEP_SECONDS = 1.0
+"""How often it is checked whose quiet hours or day have ended."""
+
+SPREAD_SECONDS = 60.0
+"""Those whose quiet hours or day end together are looked at spread over this."""
+
+POLL_SECONDS = 0.02
+
+
+class Touching:
+    """Looks at public mailboxes for the users who are online."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        boards: Boards,
+        users: Users,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self._requests = requests
+        self._boards = boards
+        self._users = users
+        self._calm = settings.calm
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._due: list[tuple[float, str]] = []
+        self._when: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Look again for those who may be disturbed again; one timer for all."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._sweep()
+
+    def synced(self, session: Session) -> None:
+        """A session is there anew: repeat the last touch to it, and look for what has come since."""
+        user = session.user
+        for board in self._boards.all():
+            cursor = cursor_of(user, board.mailbox)
+            events = self._events(user, board, cursor.touched, again=True)
+            self._metrics.repeats.inc(len(events))
+            if events:
+                session.emit(*events)
+        self.claims_changed(user)
+        self.look(user)
+
+    def claims_changed(self, user: User) -> None:
+        """What did not reach the user may do so now, unless the cursor has passed it."""
+        user.passed.clear()
+
+    def look(self, user: User) -> None:
+        """Touch the user with whatever there is; a look that is on its way finds it, too."""
+        if user.looking is None and self._next(user) is not None:
+            user.looking = asyncio.create_task(self._touch_all(user))
+
+    def has_news(self, user: User, board: PublicBoard) -> bool:
+        """Whether there is something in this mailbox that no look is dealing with already."""
+        return user.looking is None and self._plan(user, board) is not None
+
+    def withdrawn(self, user: User, board: PublicBoard, publish: int) -> bool:
+        """Tell the user's sessions that a publish they may show is over; whether they may."""
+        notice = board.board.notices.get(publish)
+        if notice is None or not user.synced:
+            return False
+        cursor = cursor_of(user, board.mailbox)
+        entry = reaches_at(notice, user)
+        passed = entry is not None and entry <= cursor.read and entry not in cursor.deferred
+        if not passed and (board.mailbox, publish) not in user.shown:
+            return False
+        user.shown.discard((board.mailbox, publish))
+        for session in user.synced:
+            session.emit(withdrawn_event(board.mailbox, publish))
+        self._metrics.withdrawals.inc()
+        return True
+
+    async def _touch_all(self, user: User) -> None:
+        try:
+            while (found := self._next(user)) is not None:
+                if not await self._touch(user, *found):
+                    self._look_at(user, self._loop.time() + RETRY_SECONDS)
+                    return
+        finally:
+            # In the same step as the last look, so that what comes next starts another.
+            user.looking = None
+
+    def _next(self, user: User) -> tuple[PublicBoard, Plan] | None:
+        for board in self._boards.all():
+            plan = self._plan(user, board)
+            if plan is not None:
+                return board, plan
+        return None
+
+    async def _touch(self, user: User, board: PublicBoard, plan: Plan) -> bool:
+        """Record, then show; whether the cursor has moved."""
+        before = cursor_of(user, board.mailbox).at
+        try:
+            touched = await self._record(user, board, plan)
+        except (Refused, msgspec.DecodeError) as error:
+            log.info("touch not recorded", mailbox=board.mailbox, error=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+            touched = self._told_by_row(user, board, before)
+        self._show(user, board, touched)
+        return await self._moved(user, board, before)
+
+    async def _record(self, user: User, board: PublicBoard, plan: Plan) -> tuple[int, ...]:
+        command = Touch(
+            user=user.name,
+            by=user.name,
+            reply=self._requests.address(),
+            mailbox=board.mailbox,
+            upto=plan.upto,
+            day=disturbance.day_of(self._local(user)),
+            touched=plan.touched,
+            deferred=plan.deferred,
+            dropped=plan.dropped,
+        )
+        answer = await result_of(await self._requests.ask(command))
+        return decode_touched(answer).touched
+
+    def _told_by_row(self, user: User, board: PublicBoard, before: Position) -> tuple[int, ...]:
+        """What a touch whose answer was lost has touched, if its row is there and has not been shown."""
+        cursor = cursor_of(user, board.mailbox)
+        return cursor.touched if cursor.at > before else ()
+
+    def _show(self, user: User, board: PublicBoard, touched: tuple[int, ...]) -> None:
+        fresh = tuple(one for one in touched if (board.mailbox, one) not in user.shown)
+        events = self._events(user, board, fresh, again=False)
+        for session in user.synced:
+            session.emit(*events)
+        self._metrics.touches.inc(len(fresh))
+        for publish in fresh:
+            board.shown[publish] = board.shown.get(publish, 0) + 1
+            user.shown.add((board.mailbox, publish))
+
+    def _events(
+        self, user: User, board: PublicBoard, publishes: tuple[int, ...], *, again: bool
+    ) -> list[bytes]:
+        """Notices of those that still stand: nothing withdrawn is shown, however late its answer comes."""
+        now, events = now_ms(), []
+        for publish in publishes:
+            notice = board.board.notices.get(publish)
+            if notice is not None and not notice.over(now):
+                entry = reaches_at(notice, user) or publish
+                events.append(notice_event(board, notice, entry, again=again))
+        return events
+
+    async def _moved(self, user: User, board: PublicBoard, before: Position) -> bool:
+        """Wait for the row of a touch: until then, the same would be planned again."""
+        until = self._loop.time() + ROW_SECONDS
+        while cursor_of(user, board.mailbox).at <= before:
+            if self._loop.time() > until:
+                return False
+            await asyncio.sleep(POLL_SECONDS)
+        return True
+
+    def _plan(self, user: User, board: PublicBoard) -> Plan | None:
+        """What to do for the user now; None: nothing."""
+        claims = claims_of(user)
+        if not claims or not user.has_cursors:
+            return None
+        cursor, local, now = cursor_of(user, board.mailbox), self._local(user), now_ms()
+        passed = max(cursor.read, user.passed.get(board.mailbox, 0))
+        coming = _coming(board, user.name, claims, passed, now)
+        waiting = board.board.waiting(cursor.deferred, now)
+        if not coming:
+            # Later stages reach at later entries: these need no second look.
+            user.passed[board.mailbox] = board.board.head
+            if not waiting:
+                return None
+        plan = disturbance.plan(
+            waiting, coming, board.board.head, local, self._calm, _today(user, local)
+        )
+        if plan.deferred or any(not one.over for one in waiting):
+            self._wait_for_calm(user, local)
+        return plan if plan.touched or plan.deferred or plan.dropped else None
+
+    def _local(self, user: User) -> int:
+        claims = claims_of(user)
+        return disturbance.local_time(now_ms(), claims[-1].get("utc_offset") if claims else None)
+
+    def _wait_for_calm(self, user: User, local: int) -> None:
+        if user.name not in self._when:
+            wait = disturbance.look_again_in(local, self._calm.quiet) / 1_000
+            self._look_at(user, self._loop.time() + wait + random.uniform(0, SPREAD_SECONDS))
+
+    def _look_at(self, user: User, when: float) -> None:
+        if when < self._when.get(user.name, math.inf):
+            self._when[user.name] = when
+            heapq.heappush(self._due, (when, user.name))
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        while self._due and self._due[0][0] <= now:
+            when, name = heapq.heappop(self._due)
+            if self._when.get(name) != when:
+                continue
+            del self._when[name]
+            user = self._users.get(name)
+            if user is not None:
+                self.look(user)
+
+
+def _coming(
+    board: PublicBoard, user: str, claims: list[Claims], after: int, now: int
+) -> list[Candidate]:
+    """What reaches the user by the claims of any of their sessions."""
+    if board.board.head <= after:
+        return []
+    if len(claims) == 1:
+        return board.board.coming(user, claims[0], after, now)
+    some = chain.from_iterable(board.board.coming(user, one, after, now) for one in claims)
+    return sorted({one.publish: one for one in some}.values(), key=lambda one: one.entry)
+
+
+def _today(user: User, local: int) -> int:
+    """How many have touched the user on this day, in all public mailboxes."""
+    day = disturbance.day_of(local)
+    return sum(row.today for row in user.cursors.values() if row.day == day)

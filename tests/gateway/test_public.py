@@ -1,0 +1,478 @@
+"""Public mailboxes at the gateway: who is shown what, when, and how often; and what operators do."""
+
+import asyncio
+import time
+import uuid
+from typing import Any
+
+import pytest
+
+from streams import commands
+from tables.rows import Reach
+from tests.e2e.client import Client
+from tests.gateway.conftest import House, Open
+from tests.gateway.fakes import until
+from tests.gateway.pipeline import Pipeline
+from tests.records import Refused, new_id
+
+NEWS = "public:news"
+EVERYBODY = {"percent": 100, "users": []}
+
+
+async def operator(house: House, user: str = "olga") -> Client:
+    return await house.connect(user, claims={"role": "operator"})
+
+
+async def publish(olga: Client, release: Any = EVERYBODY, **fields: Any) -> int:
+    content = {"id": new_id(), "title": "News", "body": {"text": "hi"}, "release": release}
+    answer = await olga.request("publish", mailbox=NEWS, **content | fields)
+    assert answer["op"] == "published"
+    return int(answer["publish"])
+
+
+def shown(client: Client) -> list[int]:
+    """The publishes that a client was shown for the first time, in order."""
+    return [one["publish"] for one in client.delivered("notice", NEWS) if not one["again"]]
+
+
+async def quiet(house: House, *clients: Client) -> None:
+    """Once everything that is on its way has arrived."""
+    await until(lambda: not any(user.looking for user in house.gateway._users))
+    await until(lambda: house.gateway._spreads.left == 0)
+    for client in clients:
+        await client.request("ping")
+
+
+def touches(house: House) -> list[commands.Touch]:
+    return [one for one in house.pipeline.commands if isinstance(one, commands.Touch)]
+
+
+async def test_a_whitelist_then_everybody_then_a_newcomer(house: House):
+    alice, bob, olga = (
+        await house.synced("alice"),
+        await house.synced("bob"),
+        await operator(house),
+    )
+    first = await publish(olga, {"percent": 0, "users": ["alice"]})
+    notice = await alice.expect("notice", mailbox=NEWS)
+    assert (notice["publish"], notice["entry"], notice["again"]) == (first, 1, False)
+    assert (notice["title"], notice["body"], notice["priority"]) == (
+        "News",
+        {"text": "hi"},
+        "normal",
+    )
+    await quiet(house, alice, bob)
+    assert shown(bob) == []
+    await olga.request("release", mailbox=NEWS, publish=1, expect=1, release=EVERYBODY)
+    assert (await bob.expect("notice", mailbox=NEWS))["entry"] == 2
+    await quiet(house, alice, bob)
+    assert (shown(alice), shown(bob)) == ([1], [1])
+    carol = await house.synced("carol")
+    await carol.expect("notice", publish=1)
+    assert len(touches(house)) == 3
+
+
+async def test_a_reconnect_repeats_the_last_touch_and_records_nothing(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga)
+    await publish(olga)
+    await quiet(house, alice)
+    assert sorted(shown(alice)) == [1, 2]
+    count = len(touches(house))
+    await alice.close()
+    again = await house.synced("alice")
+    notices = [await again.expect("notice", mailbox=NEWS)]
+    await quiet(house, again)
+    assert shown(again) == []
+    assert [one["again"] for one in notices] == [True]
+    assert len(touches(house)) == count
+
+
+async def test_sync_lists_what_can_be_found(house: House, group: str):
+    house.pipeline.make(group, "alice")
+    olga, alice = await operator(house), await house.connect("alice")
+    await publish(olga, title="one")
+    await publish(olga, title="two")
+    assert NEWS not in await alice.sync()
+    await alice.expect("notice", publish=2)
+    await quiet(house, alice)
+    entry = (await alice.sync())[NEWS]
+    assert entry["last"] | {"ts": 0} == {"title": "two", "ts": 0, "publish": 2}
+    assert (entry["head"], entry["read"], entry["unread"]) == (2, 2, 2)
+    assert (entry["role"], entry["mode"], entry["epoch"]) == ("reader", "notice", "")
+    assert (await alice.request("open", mailbox=NEWS, publish=2))["op"] == "opened"
+    await until(lambda: 2 in house.pipeline.cursors["alice"][NEWS].opened)
+    assert (await alice.sync())[NEWS]["unread"] == 1
+
+
+async def test_notices_are_paged_newest_first(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    for _ in range(5):
+        await publish(olga)
+        await asyncio.sleep(0.003)
+    await quiet(house, alice)
+    page = await alice.request("notices", limit=2)
+    assert [one["publish"] for one in page["notices"]] == [5, 4]
+    assert page["more"] is True
+    rest = await alice.request("notices", mailbox=NEWS, before=page["notices"][-1]["ts"])
+    assert [one["publish"] for one in rest["notices"]] == [3, 2, 1]
+    assert (rest["more"], rest["notices"][0]["opened"]) == (False, False)
+
+
+async def test_what_has_not_reached_somebody_is_not_found_and_not_opened(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga, {"percent": 0, "users": ["bob"]})
+    await quiet(house, alice)
+    assert (await alice.request("notices"))["notices"] == []
+    assert await alice.refusal("open", mailbox=NEWS, publish=1) == "not_found"
+    assert await alice.refusal("history", mailbox=NEWS) == "not_member"
+    assert await alice.refusal("watch", mailbox=NEWS) == "forbidden"
+
+
+async def test_a_withdrawal_removes_it_from_those_who_saw_it(house: House):
+    olga, alice, bob = (
+        await operator(house),
+        await house.synced("alice"),
+        await house.synced("bob"),
+    )
+    await publish(olga, {"percent": 0, "users": ["alice"]})
+    await alice.expect("notice", publish=1)
+    await olga.request("withdraw", mailbox=NEWS, publish=1, expect=1)
+    await alice.expect("withdrawn", mailbox=NEWS, publish=1)
+    await quiet(house, alice, bob)
+    assert not bob.delivered("withdrawn", NEWS)
+    assert (await alice.request("notices"))["notices"] == []
+    assert NEWS not in await alice.sync()
+    await alice.close()
+    back = await house.synced("alice")
+    await quiet(house, back)
+    assert not back.delivered("notice", NEWS)
+
+
+async def test_a_withdrawal_overtakes_a_release(house_of: Open):
+    house = await house_of(public_rate=20)
+    olga = await operator(house)
+    clients = [await house.synced(f"user{number}") for number in range(12)]
+    await publish(olga)
+    await until(lambda: any(shown(client) for client in clients))
+    await olga.request("withdraw", mailbox=NEWS, publish=1, expect=1)
+    before = [client for client in clients if shown(client)]
+    assert 0 < len(before) < len(clients)
+    for client in before:
+        await client.expect("withdrawn", publish=1)
+    await quiet(house, *clients)
+    assert all(client.events[-1]["op"] != "notice" for client in clients)
+    late = [c for c in clients if shown(c) and not c.delivered("withdrawn", NEWS)]
+    assert late == []
+
+
+async def test_a_late_answer_shows_nothing_that_is_withdrawn(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    house.pipeline.silent_touches = True
+    await publish(olga)
+    await until(lambda: bool(touches(house)))
+    await olga.request("withdraw", mailbox=NEWS, publish=1, expect=1)
+    house.pipeline.silent_touches = False
+    house.pipeline.decide(touches(house)[0])
+    await quiet(house, alice)
+    assert shown(alice) == []
+
+
+async def test_a_further_stage_joins_a_running_release(house_of: Open):
+    house = await house_of(public_rate=40)
+    olga = await operator(house)
+    clients = [await house.synced(f"user{number}") for number in range(20)]
+    await olga.request("board")
+    await publish(olga, {"percent": 50, "users": []})
+    await olga.request("release", mailbox=NEWS, publish=1, expect=1, release=EVERYBODY)
+    await olga.wait(
+        lambda event: event["op"] == "progress" and event["done"] == event["planned"] == 20,
+        "the end of the release",
+    )
+    await quiet(house, *clients)
+    assert all(shown(client) == [1] for client in clients)
+    assert len(touches(house)) == len(clients)
+
+
+async def test_a_release_is_spread_at_its_rate_while_chat_goes_on(house_of: Open, group: str):
+    house = await house_of(public_rate=20)
+    house.pipeline.make(group, "user0")
+    olga = await operator(house)
+    clients = [await house.synced(f"user{number}") for number in range(10)]
+    started = time.monotonic()
+    await publish(olga)
+    await clients[0].send(group, "meanwhile")
+    assert time.monotonic() - started < 0.3
+    for client in clients:
+        await client.expect("notice", publish=1)
+    assert time.monotonic() - started > 0.3
+
+
+async def test_never_two_touches_at_once(house: House):
+    olga, alice, other = (
+        await operator(house),
+        await house.synced("alice"),
+        await house.synced("alice"),
+    )
+    house.pipeline.silent_touches = True
+    for _ in range(3):
+        await publish(olga)
+    third = await house.synced("alice")
+    await quiet_spread(house)
+    assert len(touches(house)) == 1
+    house.pipeline.silent_touches = False
+    house.pipeline.decide(touches(house)[0])
+    await quiet(house, alice, other, third)
+    assert sorted(shown(alice)) == sorted(shown(other)) == sorted(shown(third)) == [1, 2, 3]
+
+
+async def quiet_spread(house: House) -> None:
+    await until(lambda: house.gateway._spreads.left == 0)
+    await asyncio.sleep(0.1)
+
+
+async def test_only_what_the_answer_names_is_shown(house: House):
+    """Another gateway was first."""
+    olga, alice = await operator(house), await house.synced("alice")
+    house.pipeline.silent_touches = True
+    await publish(olga)
+    await until(lambda: bool(touches(house)))
+    own = touches(house)[0]
+    elsewhere = commands.Touch(
+        user="alice", by="alice", mailbox=NEWS, upto=1, touched=((1, 1, "normal"),)
+    )
+    house.pipeline.silent_touches = False
+    house.pipeline.decide(elsewhere)
+    house.pipeline.decide(own)
+    await quiet(house, alice)
+    assert shown(alice) == []
+
+
+async def test_an_audience_looks_at_the_claims_of_the_token(house: House):
+    olga = await operator(house)
+    phone = await house.synced("alice", platform="ios", version="3.10")
+    tablet = await house.synced("bob", platform="ios", version="3.9")
+    plain = await house.synced("carol")
+    audience = {
+        "all": [
+            {"claim": "platform", "in": ["ios"]},
+            {"claim": "version", "at_least": "3.10"},
+        ]
+    }
+    await publish(olga, audience=audience)
+    await phone.expect("notice", publish=1)
+    await quiet(house, phone, tablet, plain)
+    assert (shown(tablet), shown(plain)) == ([], [])
+    await tablet.hello(house.token("bob", platform="ios", version="3.10"))
+    await tablet.expect("notice", publish=1)
+
+
+async def test_any_session_of_a_user_brings_their_claims(house: House):
+    olga = await operator(house)
+    phone = await house.synced("alice", platform="ios")
+    desktop = await house.synced("alice", platform="linux")
+    await publish(olga, audience={"claim": "platform", "in": ["ios"]})
+    await phone.expect("notice", publish=1)
+    await desktop.expect("notice", publish=1)
+
+
+async def test_quiet_hours_and_the_cap_let_wait(house_of: Open):
+    minute = int(time.time() // 60) % 1_440
+    start, end = (minute - 60) % 1_440, (minute + 60) % 1_440
+    hours = f"{start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}"
+    house = await house_of(quiet_hours=hours, daily_cap=1)
+    olga = await operator(house)
+    asleep = await house.synced("alice", utc_offset=0)
+    awake = await house.synced("bob", utc_offset=300)
+    await publish(olga)
+    await publish(olga, priority="urgent")
+    await publish(olga)
+    await awake.expect("notice", publish=2)
+    await quiet(house, asleep, awake)
+    assert (shown(asleep), sorted(shown(awake))) == ([2], [1, 2])
+    assert house.pipeline.cursors["alice"][NEWS].deferred == (1, 3)
+    assert [one["publish"] for one in (await asleep.request("notices"))["notices"]] == [2]
+    count = len(touches(house))
+    house.gateway._touching.look(house.gateway._users.get("alice"))
+    await quiet(house, asleep)
+    assert len(touches(house)) == count
+
+
+async def test_what_waited_is_shown_when_it_may(house: House):
+    alice, bob = await house.synced("alice", utc_offset=0), await operator(house)
+    touching = house.gateway._touching
+    touching._calm = type(touching._calm)(cap=0)
+    await publish(bob)
+    await until(lambda: house.pipeline.cursors["alice"][NEWS].deferred == (1,))
+    touching._calm = type(touching._calm)()
+    touching._look_at(house.gateway._users.get("alice"), asyncio.get_running_loop().time())
+    await alice.expect("notice", publish=1)
+
+
+async def test_boards_are_loaded_at_start_and_followed_without_a_hole(house_of: Open):
+    pipeline = Pipeline()
+    pipeline.logs_stand_still = True
+    for _ in range(3):
+        pipeline.decide(a_publish())
+    pipeline.stopped_log.clear()
+    pipeline.logs_stand_still = False
+    house = await house_of(pipeline=pipeline)
+    alice = await house.synced("alice")
+    await quiet(house, alice)
+    assert sorted(shown(alice)) == [1, 2, 3]
+    pipeline.logs_stand_still = True
+    pipeline.decide(a_publish())
+    pipeline.stopped_log.clear()
+    pipeline.logs_stand_still = False
+    pipeline.decide(a_publish())
+    await alice.expect("notice", publish=4)
+    await alice.expect("notice", publish=5)
+    await quiet(house, alice)
+    assert sorted(shown(alice)) == [1, 2, 3, 4, 5]
+
+
+async def test_a_lost_log_is_loaded_anew(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga)
+    await alice.expect("notice", publish=1)
+    house.gateway._lost()
+    assert not house.gateway.is_ready
+    house.pipeline.logs_stand_still = True
+    house.pipeline.decide(a_publish())
+    house.pipeline.stopped_log.clear()
+    house.pipeline.logs_stand_still = False
+    await until(lambda: house.gateway.is_ready)
+    await alice.expect("notice", publish=2)
+    assert [one["publish"] for one in (await alice.request("notices"))["notices"]] == [2, 1]
+
+
+async def test_it_is_not_ready_before_the_boards_are_known(house: House):
+    house.pipeline.silent = True
+    house.gateway._lost()
+    await until(lambda: not house.gateway.is_ready)
+
+
+async def test_beyond_the_bound_what_is_over_goes_first_then_the_oldest(house_of: Open):
+    house = await house_of(public_bytes=10_000)
+    olga = await operator(house)
+    for _ in range(3):
+        await publish(olga, body="x" * 2_000)
+    await olga.request("withdraw", mailbox=NEWS, publish=2, expect=2)
+    await publish(olga, body="x" * 2_000)
+    assert {one["publish"] for one in await board_of(olga)} == {1, 3, 5}
+    await publish(olga, body="x" * 2_000)
+    assert {one["publish"] for one in await board_of(olga)} == {3, 5, 6}
+    alice = await house.synced("alice")
+    await quiet(house, alice)
+    assert sorted(shown(alice)) == [3, 5, 6]
+    assert house.gateway.metrics.forgotten._value.get() == 1
+
+
+async def board_of(olga: Client) -> list[dict[str, Any]]:
+    (board,) = (await olga.request("board"))["mailboxes"]
+    return list(board["publishes"])
+
+
+def a_publish() -> commands.Publish:
+    return commands.Publish(
+        mailbox=NEWS, by="olga", id=str(uuid.uuid4()), title="t", body=b"1", release=Reach(100.0)
+    )
+
+
+OPERATIONS = [
+    ("publish", {"title": "t", "body": 1}),
+    ("release", {"publish": 1, "expect": 1, "release": EVERYBODY}),
+    ("withdraw", {"publish": 1, "expect": 1}),
+    ("entries", {}),
+    ("preview", {"publish": 1, "user": "bob"}),
+]
+
+
+@pytest.mark.parametrize(("op", "fields"), OPERATIONS)
+async def test_only_operators_operate(house: House, op: str, fields: dict[str, Any]):
+    alice = await house.connect("alice", claims={"role": "admin"})
+    assert await alice.refusal(op, mailbox=NEWS, **fields) == "forbidden"
+    assert await alice.refusal("board") == "forbidden"
+
+
+async def test_two_operators_do_not_overwrite_each_other(house: House):
+    olga, otto = await operator(house), await operator(house, "otto")
+    await publish(olga, {"percent": 1, "users": []})
+    await otto.request("withdraw", mailbox=NEWS, publish=1, expect=1)
+    release = {"publish": 1, "expect": 1, "release": EVERYBODY}
+    assert await olga.refusal("release", mailbox=NEWS, **release) == "conflict"
+    entries = await olga.request("entries", mailbox=NEWS)
+    assert [(row["kind"], row["by"]) for row in entries["entries"]] == [
+        ("withdraw", "otto"),
+        ("publish", "olga"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"audience": {"all": []}},
+        {"release": {"percent": 0.001}},
+        {"release": {"users": ["no name"]}},
+        {"title": ""},
+    ],
+)
+async def test_a_bad_publish_is_refused_before_it_is_sent(house: House, fields: dict[str, Any]):
+    olga = await operator(house)
+    content = {"title": "t", "body": 1} | fields
+    assert await olga.refusal("publish", mailbox=NEWS, **content) == "bad_request"
+    assert not [one for one in house.pipeline.commands if isinstance(one, commands.Publish)]
+
+
+async def test_the_board_shows_stages_counts_and_who_is_listed(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga, {"percent": 0, "users": ["alice"]})
+    await alice.expect("notice", publish=1)
+    await alice.request("open", mailbox=NEWS, publish=1)
+    reach = {"percent": 0.5, "users": ["bob", "alice"]}
+    await olga.request("release", mailbox=NEWS, publish=1, expect=1, release=reach)
+    await quiet(house, alice)
+    (one,) = await board_of(olga)
+    assert (one["percent"], one["users"], one["last"]) == (0.5, ["alice", "bob"], 2)
+    assert (one["touched"], one["opened"], one["online"], one["withdrawn"]) == (1, 1, 1, False)
+    stages = [(stage["entry"], stage["percent"], stage["users"]) for stage in one["stages"]]
+    assert stages == [(1, 0, 1), (2, 0.5, 2)]
+
+
+async def test_counts_are_asked_once_for_all_operators(house: House):
+    olga, otto = await operator(house), await operator(house, "otto")
+    await publish(olga)
+    await asyncio.gather(olga.request("board"), otto.request("board"))
+    await olga.request("board")
+    asked = [one for one in house.pipeline.commands if getattr(one, "what", "") == "counts"]
+    assert len(asked) == 8
+
+
+async def test_a_preview_says_why(house: House):
+    olga = await operator(house)
+    await publish(olga, {"percent": 0, "users": ["bob"]})
+
+    async def preview(**fields: Any) -> Any:
+        return await olga.request("preview", mailbox=NEWS, **fields)
+
+    listed = await preview(publish=1, user="bob")
+    assert (listed["reached"], listed["why"], listed["notice"]["title"]) == (1, "listed", "News")
+    other = await preview(publish=1, user="carol")
+    assert (other["reached"], other["why"], other["notice"]) == (None, "not yet", None)
+    await olga.request("release", mailbox=NEWS, publish=1, expect=1, release=EVERYBODY)
+    assert (await preview(publish=1, user="carol"))["why"] == "percent"
+    await publish(olga, audience={"claim": "platform", "in": ["ios"]})
+    assert (await preview(publish=3, user="carol"))["why"] == "audience"
+    ios = await preview(publish=3, user="carol", claims={"platform": "ios"})
+    assert ios["why"] == "percent"
+    await olga.request("withdraw", mailbox=NEWS, publish=1, expect=2)
+    assert (await preview(publish=1, user="bob"))["why"] == "withdrawn"
+    with pytest.raises(Refused) as refused:
+        await preview(publish=9, user="bob")
+    assert refused.value.code == "not_found"
+
+
+async def test_nobody_publishes_in_the_name_of_another(house: House):
+    olga = await operator(house)
+    fields = {"title": "t", "body": 1, "by": "otto"}
+    assert await olga.refusal("publish", mailbox=NEWS, **fields) == "forbidden"
