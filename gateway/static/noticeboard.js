@@ -40,6 +40,7 @@ export class Noticeboard {
   }
 
   render() {
+    if (this.#visible && this.#notices.loaded) this.#settle();
     const { cards } = this.#notices;
     reconcile(byId("cards"), cards.map((notice) => this.#card(notice)));
     byId("cards").hidden = !cards.length;
@@ -54,6 +55,15 @@ export class Noticeboard {
     const empty = loaded && !list.length;
     byId("notices-state").textContent = loading ? "Loading…" : empty ? "There are no notices." : "";
     byId("notices-more").hidden = loading || !more;
+  }
+
+  /** Whoever has the list before their eyes needs no card. */
+  #settle() {
+    while (this.#notices.cards.length) {
+      const [notice] = this.#notices.cards;
+      this.#announce(notice);
+      this.#notices.dismiss(notice);
+    }
   }
 
   #announce(notice) {

@@ -36,7 +36,7 @@ export class Notices {
   #shown;
   #looking;
   #changed;
-  /** @type {Map<string, {head: number, unread: number, last: object | null}>} */
+  /** @type {Map<string, {unread: number, last: {title: string, ts: number, publish: number} | null}>} */
   #boxes = new Map();
   /** @type {Map<string, Notice>} */
   #known = new Map();
@@ -144,9 +144,9 @@ export class Notices {
   #sync(entries) {
     const told = (mailbox) =>
       [...this.#opening.values()].filter((notice) => notice.mailbox === mailbox).length;
-    const box = ({ mailbox, head, unread, last }) => [
+    const box = ({ mailbox, unread, last }) => [
       mailbox,
-      { head, unread: Math.max(0, unread - told(mailbox)), last },
+      { unread: Math.max(0, unread - told(mailbox)), last },
     ];
     this.#boxes = new Map(entries.filter(({ mailbox }) => isPublic(mailbox)).map(box));
     for (const notice of this.#opening.values()) this.#tellOpened(notice);
@@ -163,12 +163,12 @@ export class Notices {
     if (shown) this.load();
   }
 
-  #take({ op: _, again: __, ...notice }) {
+  #take({ op: _, again, ...notice }) {
     const key = keyOf(notice);
     if (isOver(notice)) return;
     const box = this.#box(notice.mailbox);
-    // `unread` of the last `sync` counts whatever had reached the user by its head.
-    if (!this.#known.has(key) && notice.entry > box.head) box.unread += 1;
+    // One that is repeated has been counted by `sync` already.
+    if (!this.#known.has(key) && !again) box.unread += 1;
     if (!box.last || box.last.ts <= notice.ts) box.last = notice;
     this.#know(notice);
     if (!this.#shown.has(key)) this.#queue(this.#known.get(key));
@@ -243,7 +243,7 @@ export class Notices {
   }
 
   #box(mailbox) {
-    if (!this.#boxes.has(mailbox)) this.#boxes.set(mailbox, { head: 0, unread: 0, last: null });
+    if (!this.#boxes.has(mailbox)) this.#boxes.set(mailbox, { unread: 0, last: null });
     return this.#boxes.get(mailbox);
   }
 

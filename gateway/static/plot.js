@@ -6,7 +6,7 @@ const HEIGHT = 200;
 const EDGE = { top: 22, right: 14, bottom: 24, left: 44 };
 const LINES = 4;
 /** Less time than this is not stretched over the whole width. */
-const SPAN_MS = 60_000;
+const SPAN_MS = 30_000;
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 

@@ -1,16 +1,19 @@
-"""Connected clients, closed after each test."""
+"""Connected clients and browser tabs, closed after each test."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from playwright.async_api import Browser, async_playwright
 
 from tests.e2e.client import Client
+from tests.e2e.page_tab import CHROMIUM, QUIET, Tab
 from tests.processes import Gateway, System
 from tests.records import unique
 
 Connect = Callable[..., Awaitable[Client]]
 Party = Callable[..., Awaitable[list[Any]]]
+Open = Callable[..., Awaitable[Tab]]
 
 
 @pytest.fixture
@@ -94,3 +97,48 @@ def own_gateway(stack: System) -> Iterator[Callable[[], Gateway]]:
     yield start
     for gateway in started:
         gateway.stop()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET])
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def blank(browser: Browser, stack: System) -> AsyncIterator[Open]:
+    """blank(**context options): an empty tab; at the end no tab may have reported an error."""
+    tabs: list[Tab] = []
+
+    async def blank(**options: object) -> Tab:
+        tabs.append(await Tab.open(browser, stack.http, **options))
+        return tabs[-1]
+
+    yield blank
+    for tab in tabs:
+        await tab.context.close()
+    assert [problem for tab in tabs for problem in tab.problems] == []
+
+
+@pytest.fixture
+def tab(blank: Open, stack: System) -> Open:
+    """tab(user, mailbox="", **context options): a tab with the page, logged in and connected."""
+
+    async def tab(user: str, mailbox: str = "", **options: object) -> Tab:
+        return await (await blank(**options)).log_in(user, stack.token(user), mailbox)
+
+    return tab
+
+
+@pytest.fixture
+def operate(dial: Connect, stack: System) -> Connect:
+    """operate(): a session of a new operator."""
+
+    async def operate() -> Client:
+        client = await dial(user=unique("operator"))
+        await client.hello(stack.token(client.user, role="operator"))
+        return client
+
+    return operate

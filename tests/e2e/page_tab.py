@@ -17,6 +17,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 PATIENCE_MS = 20_000
 # Chromium reports each request that a missing network refuses.
 EXPECTED = re.compile(r"ERR_INTERNET_DISCONNECTED")

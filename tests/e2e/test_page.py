@@ -1,55 +1,18 @@
 """The web page, in a real browser against the real system."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import expect
 
-from tests.e2e.conftest import Party
+from tests.e2e.conftest import Open, Party
 from tests.e2e.page_scripts import ARRIVALS, CONTRASTS
-from tests.e2e.page_tab import CHROMIUM, QUIET, Tab, Wire
+from tests.e2e.page_tab import PHONE, Tab, Wire
 from tests.processes import System
 from tests.records import new_id, unique
 from tests.waiting import soon
 
-Open = Callable[..., Awaitable[Tab]]
-
-PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET])
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-async def blank(browser: Browser, stack: System) -> AsyncIterator[Open]:
-    """blank(**context options): an empty tab; at the end no tab may have reported an error."""
-    tabs: list[Tab] = []
-
-    async def blank(**options: object) -> Tab:
-        tabs.append(await Tab.open(browser, stack.http, **options))
-        return tabs[-1]
-
-    yield blank
-    for tab in tabs:
-        await tab.context.close()
-    assert [problem for tab in tabs for problem in tab.problems] == []
-
-
-@pytest.fixture
-def tab(blank: Open, stack: System) -> Open:
-    """tab(user, mailbox="", **context options): a tab with the page, logged in and connected."""
-
-    async def tab(user: str, mailbox: str = "", **options: object) -> Tab:
-        return await (await blank(**options)).log_in(user, stack.token(user), mailbox)
-
-    return tab
 
 
 # Logging in
