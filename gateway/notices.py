@@ -45,9 +45,9 @@ def cursor_of(user: User, mailbox: str) -> Cursor:
 
 
 def claims_of(user: User) -> list[Claims]:
-    """The different claims of a user's synced sessions, the latest last."""
+    """The different claims of a user's sessions, the latest last."""
     different: list[Claims] = []
-    for session in sorted(user.synced, key=lambda session: session.renewed):
+    for session in sorted(user.sessions, key=lambda session: session.renewed):
         if session.claims not in different:
             different.append(session.claims)
     return different
@@ -55,22 +55,24 @@ def claims_of(user: User) -> list[Claims]:
 
 def reaches_at(notice: Notice, user: User) -> int | None:
     """The entry that first reaches a user, by the claims of any of their sessions."""
-    entries = (notice.reaches_at(user.name, claims) for claims in claims_of(user))
+    return _reaches_at(notice, user.name, claims_of(user))
+
+
+def _reaches_at(notice: Notice, name: str, claims: list[Claims]) -> int | None:
+    entries = (notice.reaches_at(name, one) for one in claims)
     return min((entry for entry in entries if entry is not None), default=None)
 
 
 def found(board: PublicBoard, user: User) -> Iterator[Found]:
     """What has been shown to the user and still stands, in the order of seqs."""
-    cursor, now = cursor_of(user, board.mailbox), now_ms()
+    cursor, now, claims = cursor_of(user, board.mailbox), now_ms(), claims_of(user)
     waiting, opened = set(cursor.deferred), set(cursor.opened)
     for publish, notice in board.board.notices.items():
-        if notice.over(now):
+        is_shown = (board.mailbox, publish) in user.shown
+        if notice.over(now) or (publish > cursor.read and not is_shown):
             continue
-        entry = reaches_at(notice, user)
-        if entry is None:
-            continue
-        passed = entry <= cursor.read and entry not in waiting
-        if passed or (board.mailbox, publish) in user.shown:
+        entry = _reaches_at(notice, user.name, claims)
+        if entry is not None and (is_shown or (entry <= cursor.read and entry not in waiting)):
             yield Found(board, notice, entry, publish in opened)
 
 

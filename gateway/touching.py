@@ -205,7 +205,7 @@ class Touching:
     def _plan(self, user: User, board: PublicBoard) -> Plan | None:
         """What to do for the user now; None: nothing."""
         claims = claims_of(user)
-        if not claims or not user.has_cursors:
+        if not user.synced or not user.has_cursors:
             return None
         cursor, local, now = cursor_of(user, board.mailbox), self._local(user), now_ms()
         passed = max(cursor.read, user.passed.get(board.mailbox, 0))

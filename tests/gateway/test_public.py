@@ -5,6 +5,7 @@ import time
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 
 from streams import commands
@@ -476,3 +477,38 @@ async def test_nobody_publishes_in_the_name_of_another(house: House):
     olga = await operator(house)
     fields = {"title": "t", "body": 1, "by": "otto"}
     assert await olga.refusal("publish", mailbox=NEWS, **fields) == "forbidden"
+
+
+async def test_notices_can_be_asked_for_before_sync(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga)
+    await alice.expect("notice", publish=1)
+    await quiet(house, alice)
+    await alice.close()
+    early = await house.connect("alice")
+    assert [one["publish"] for one in (await early.request("notices"))["notices"]] == [1]
+    assert not early.delivered("notice", NEWS)
+
+
+async def test_a_touch_without_an_answer_is_tried_again(house_of: Open):
+    house = await house_of(request_seconds=0.3)
+    olga, alice = await operator(house), await house.synced("alice")
+    house.pipeline.silent_touches = True
+    await publish(olga)
+    await until(lambda: bool(touches(house)))
+    house.pipeline.silent_touches = False
+    await alice.expect("notice", publish=1)
+    await quiet(house, alice)
+    assert shown(alice) == [1]
+
+
+async def test_a_touch_whose_answer_is_lost_is_told_by_its_row(house_of: Open):
+    house = await house_of(request_seconds=0.3)
+    olga, alice = await operator(house), await house.synced("alice")
+    house.pipeline.silent_touches = True
+    await publish(olga)
+    await until(lambda: bool(touches(house)))
+    house.pipeline.decide(msgspec.structs.replace(touches(house)[0], reply=None))
+    await alice.expect("notice", publish=1)
+    await quiet(house, alice)
+    assert (shown(alice), len(touches(house))) == ([1], 1)

@@ -267,6 +267,14 @@ def test_the_facts_of_a_public_mailbox(news):
     assert fact(news, "ann", NEWS)["last"] is None
 
 
+def test_public_mailboxes_are_listed_to_the_system_whichever_partition_is_asked(news):
+    assert news.ask("boards", "system", "public:boards")["boards"] == [{"mailbox": NEWS, "head": 4}]
+    assert news.refusal("boards", "ann", "public:boards") == "forbidden"
+    query = {"type": "query", "mailbox": "public:boards", "by": "system", "what": "boards"}
+    decoded = agent().decode(b"public:boards", orjson.dumps(query | {"reply": REPLY}))
+    assert agent().keys(decoded) == ()
+
+
 def users_of(partition, *commands):
     now = 20_000 * 86_400_000
     writer = Writer(partition, Log(), AnyAgent())
