@@ -97,6 +97,7 @@ class User:
         "cursors_loading",
         "loading",
         "looking",
+        "moved",
         "name",
         "passed",
         "sessions",
@@ -112,6 +113,7 @@ class User:
         self.cursors_loading: asyncio.Task[None] | None = None
         self.loading: asyncio.Task[None] | None = None
         self.looking: asyncio.Task[None] | None = None
+        self.moved: asyncio.Event | None = None
         self.passed: dict[str, int] = {}
         self.shown: set[tuple[str, int]] = set()
 
@@ -141,6 +143,8 @@ class User:
         if known is not None and cursor.at <= known.at:
             return False
         self.cursors[mailbox] = cursor
+        if self.moved is not None:
+            self.moved.set()
         return True
 
     def forget_positions(self) -> None:

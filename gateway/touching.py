@@ -8,6 +8,7 @@ boards with the user's cursors, so a look too many does nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import math
 import random
@@ -51,8 +52,6 @@ SWEEP_SECONDS = 1.0
 
 SPREAD_SECONDS = 60.0
 """Those whose quiet hours or day end together are looked at spread over this."""
-
-POLL_SECONDS = 0.02
 
 
 class Touching:
@@ -195,12 +194,13 @@ class Touching:
 
     async def _moved(self, user: User, board: PublicBoard, before: Position) -> bool:
         """Wait for the row of a touch: until then, the same would be planned again."""
-        until = self._loop.time() + ROW_SECONDS
-        while cursor_of(user, board.mailbox).at <= before:
-            if self._loop.time() > until:
-                return False
-            await asyncio.sleep(POLL_SECONDS)
-        return True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ROW_SECONDS):
+                while cursor_of(user, board.mailbox).at <= before:
+                    user.moved = asyncio.Event()
+                    await user.moved.wait()
+        user.moved = None
+        return cursor_of(user, board.mailbox).at > before
 
     def _plan(self, user: User, board: PublicBoard) -> Plan | None:
         """What to do for the user now; None: nothing."""

@@ -512,3 +512,19 @@ async def test_a_touch_whose_answer_is_lost_is_told_by_its_row(house_of: Open):
     await alice.expect("notice", publish=1)
     await quiet(house, alice)
     assert (shown(alice), len(touches(house))) == ([1], 1)
+
+
+async def test_a_row_that_comes_after_its_answer_is_waited_for(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga)
+    await alice.expect("notice", publish=1)
+    await quiet(house, alice)
+    second = a_publish()
+    house.pipeline.decide(second)
+    house.pipeline.logs_stand_still = True
+    await alice.expect("notice", publish=2)
+    await alice.request("ping")
+    assert len(touches(house)) == 2
+    house.pipeline.go_on()
+    await quiet(house, alice)
+    assert (shown(alice), len(touches(house))) == ([1, 2], 2)
