@@ -6,21 +6,25 @@ import logging
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import orjson
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
 from kafka.partitioner import murmur2
 
 COMMANDS = ("mailbox-commands", "user-commands")
 LOGS = ("mailbox-changelog", "user-changelog")
 MAX_RECORD = 4 << 20
+BACK_SECONDS = 30
 
 # kafka-python can't read the metadata of Faust's members and says so each time.
 logging.getLogger("kafka.admin._groups").setLevel(logging.ERROR)
+
+T = TypeVar("T")
 
 Offsets = dict[int, int]
 Command = dict[str, Any]
@@ -46,6 +50,17 @@ class Kafka:
         if self._admin is None:
             self._admin = self._open(KafkaAdminClient(bootstrap_servers=self._bootstrap))
         return self._admin
+
+    def _asked(self, question: Callable[[KafkaAdminClient], T]) -> T:
+        """The broker's answer; one that is on its way back from a kill is asked again."""
+        until = time.monotonic() + BACK_SECONDS
+        while True:
+            try:
+                return question(self.admin)
+            except KafkaError as error:
+                if not error.retriable or time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
 
     @property
     def producer(self) -> KafkaProducer:
@@ -90,7 +105,7 @@ class Kafka:
 
     def partitions(self, name: str) -> int:
         if name not in self._partitions:
-            (described,) = self.admin.describe_topics([self.topic(name)])
+            (described,) = self._asked(lambda admin: admin.describe_topics([self.topic(name)]))
             self._partitions[name] = len(described["partitions"])
         return self._partitions[name]
 
@@ -152,7 +167,7 @@ class Kafka:
     def _offsets(self, name: str, spec: Any) -> Offsets:
         numbers = range(self.partitions(name))
         wanted = {TopicPartition(self.topic(name), number): spec for number in numbers}
-        found = self.admin.list_partition_offsets(wanted)
+        found = self._asked(lambda admin: admin.list_partition_offsets(wanted))
         return {place.partition: offset.offset for place, offset in found.items()}
 
     def read(self, name: str, start: Mapping[int, int] | None = None) -> list[ConsumerRecord]:
@@ -164,7 +179,8 @@ class Kafka:
     # The consumer group
 
     def committed(self, name: str) -> Offsets:
-        offsets = self.admin.list_group_offsets(self._app_id)[self._app_id]
+        groups = self._asked(lambda admin: admin.list_group_offsets(self._app_id))
+        offsets = groups[self._app_id]
         return {
             place.partition: kept.offset
             for place, kept in offsets.items()
@@ -186,7 +202,8 @@ class Kafka:
 
     def assignment(self) -> dict[str, "Assigned"]:
         """The workers in the group, by Kafka client id; empty while the group rebalances."""
-        group = self.admin.describe_groups([self._app_id])[self._app_id]
+        groups = self._asked(lambda admin: admin.describe_groups([self._app_id]))
+        group = groups[self._app_id]
         if group["group_state"] != "Stable":
             return {}
         return {member["client_id"]: Assigned(member, self) for member in group["members"]}
