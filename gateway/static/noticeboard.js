@@ -13,6 +13,8 @@ export class Noticeboard {
   #announced = new Set();
   #expanded = new Set();
   #visible = false;
+  /** The notice that was asked for, until it stands in the list. @type {string | null} */
+  #wanted = null;
 
   /**
    * @param {object} parts
@@ -30,13 +32,16 @@ export class Noticeboard {
   /** @param {boolean} visible whether the screen of notices is up */
   show(visible) {
     this.#visible = visible;
-    if (!visible) this.#expanded.clear();
-    else if (!this.#notices.loaded) this.#notices.load();
+    if (!visible) {
+      this.#expanded.clear();
+      this.#wanted = null;
+    } else if (!this.#notices.loaded) this.#notices.load();
     this.render();
   }
 
   focus() {
-    (byId("notices-list").querySelector("[aria-expanded=true]") ?? byId("notices-scroll")).focus();
+    byId("notices-scroll").focus();
+    this.#reach();
   }
 
   render() {
@@ -52,9 +57,19 @@ export class Noticeboard {
   #list() {
     const { list, loaded, loading, more } = this.#notices;
     reconcile(byId("notices-list"), list.map((notice) => this.#item(notice)));
+    this.#reach();
     const empty = loaded && !list.length;
     byId("notices-state").textContent = loading ? "Loading…" : empty ? "There are no notices." : "";
     byId("notices-more").hidden = loading || !more;
+  }
+
+  /** Put the focus on the notice that was asked for, unless it has gone elsewhere meanwhile. */
+  #reach() {
+    if (document.activeElement !== byId("notices-scroll")) return;
+    const item = this.#wanted && byId("notices-list").querySelector(`[data-key="${this.#wanted}"]`);
+    if (!item) return;
+    this.#wanted = null;
+    item.querySelector("button").focus();
   }
 
   /** Whoever has the list before their eyes needs no card. */
@@ -83,7 +98,8 @@ export class Noticeboard {
   }
 
   #reveal(notice) {
-    this.#expanded.add(keyOf(notice));
+    this.#wanted = keyOf(notice);
+    this.#expanded.add(this.#wanted);
     this.#goToList();
     this.#notices.open(notice);
   }
