@@ -15,8 +15,8 @@ from bench.broker import Broker, broker
 from bench.figures import Figure
 from bench.processes import Process
 from bench.readcast import make_topics, start_worker
-from bench.records_per_message import everything, settle
-from bench.topics import CHANGELOG, USER_CHANGELOG, USER_COMMANDS
+from bench.records_per_message import records_per_row, settle
+from bench.topics import USER_CHANGELOG, USER_COMMANDS
 
 MAILBOX = "public:news"
 FEW, MANY = 1_000, 1_000_000
@@ -70,15 +70,8 @@ def records(fresh: Broker, worker: Process, users: int, first: int, progress: Pr
     """Records per entry over all topics; the mailbox's next entry has the seq `first`."""
     count = PUBLISHES * (1 + len(PERCENTS))
     task = progress.add_task(f"entries for {users:,} users", total=count)
-    before, rows = everything(fresh), fresh.topics.count(CHANGELOG)
-    asyncio.run(send(fresh.bootstrap, entries(PUBLISHES, first=first)))
-    settle(
-        fresh,
-        worker,
-        lambda: fresh.topics.count(CHANGELOG) >= rows + count,
-        lambda: progress.update(task, completed=fresh.topics.count(CHANGELOG) - rows),
-    )
-    return (everything(fresh) - before) / count
+    commands = entries(PUBLISHES, first=first)
+    return records_per_row(fresh, worker, commands, count, progress, task)
 
 
 def entries(publishes: int, first: int = 1, percents: tuple[int, ...] = PERCENTS) -> Iterator[dict]:

@@ -5,9 +5,9 @@ Counted over all topics but the broker's own, so that nothing a message causes i
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from bench.backlog import body, command, opening, send
 from bench.broker import Broker, broker
@@ -49,16 +49,28 @@ def join(fresh: Broker, worker: Process, progress: Progress) -> None:
 def records(fresh: Broker, worker: Process, mailbox: str, progress: Progress) -> float:
     """Records per message over all topics, for MESSAGES messages."""
     task = progress.add_task(f"messages to {mailbox}", total=MESSAGES)
-    before, rows = everything(fresh), fresh.topics.count(CHANGELOG)
     sends = (command("send", mailbox, "u0", body=body(number)) for number in range(MESSAGES))
-    asyncio.run(send(fresh.bootstrap, sends))
+    return records_per_row(fresh, worker, sends, MESSAGES, progress, task)
+
+
+def records_per_row(
+    fresh: Broker,
+    worker: Process,
+    commands: Iterator[dict],
+    rows: int,
+    progress: Progress,
+    task: TaskID,
+) -> float:
+    """Records over all topics that mailbox commands cause, for each of the `rows` they give."""
+    before, first = everything(fresh), fresh.topics.count(CHANGELOG)
+    asyncio.run(send(fresh.bootstrap, commands))
     settle(
         fresh,
         worker,
-        lambda: fresh.topics.count(CHANGELOG) >= rows + MESSAGES,
-        lambda: progress.update(task, completed=fresh.topics.count(CHANGELOG) - rows),
+        lambda: fresh.topics.count(CHANGELOG) >= first + rows,
+        lambda: progress.update(task, completed=fresh.topics.count(CHANGELOG) - first),
     )
-    return (everything(fresh) - before) / MESSAGES
+    return (everything(fresh) - before) / rows
 
 
 def settle(

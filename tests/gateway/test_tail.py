@@ -12,17 +12,14 @@ from gateway.metrics import Metrics
 from gateway.tail import Tail
 from streams.settings import Settings
 from tests.gateway.fakes import until
-from tests.processes import Broker, ProcessFailed
+from tests.processes import Broker, start_or_skip
 
 
 @pytest.fixture(scope="module")
 def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker that a test may stop."""
     with Broker(tmp_path_factory.mktemp("tail")) as process:
-        try:
-            process.start()
-        except ProcessFailed as failure:
-            pytest.skip(str(failure))
+        start_or_skip(process)
         yield process
 
 
