@@ -8,12 +8,15 @@ import msgspec
 from aiohttp import web
 
 from gateway.app import Gateway
-from gateway.auth import Identity, bearer, origin_allowed
+from gateway.auth import OPERATOR, Identity, bearer, origin_allowed
 from gateway.errors import CloseCode, Disconnect
 
 STATIC = Path(__file__).with_name("static")
 
 DEMO_USERS = ("alice", "bob", "carol", "dave", "erin")
+
+DEMO_OPERATORS = ("olga", "otto")
+"""Who publishes at /console in the demo: their tokens have the role."""
 
 DEMO_SECONDS = 12 * 3_600
 """How long a demo token is valid."""
@@ -99,20 +102,22 @@ async def websocket(request: web.Request) -> web.StreamResponse:
 
 @demo_routes.post("/demo/token")
 async def demo_token(request: web.Request) -> web.Response:
-    """A token for one of the demo's users."""
+    """A token for one of the demo's users or operators."""
     try:
         user = msgspec.json.decode(await request.read(), type=DemoUser).user
     except msgspec.DecodeError as error:
         raise web.HTTPBadRequest(text=f"{error}\n") from None
-    if user not in DEMO_USERS:
-        raise web.HTTPNotFound(text=f"the demo's users are {', '.join(DEMO_USERS)}\n")
-    return web.json_response({"token": request.app[GATEWAY].tokens.issue(user, DEMO_SECONDS)})
+    known = (*DEMO_USERS, *DEMO_OPERATORS)
+    if user not in known:
+        raise web.HTTPNotFound(text=f"the demo's users are {', '.join(known)}\n")
+    role = OPERATOR if user in DEMO_OPERATORS else None
+    return web.json_response({"token": request.app[GATEWAY].tokens.issue(user, DEMO_SECONDS, role)})
 
 
 @demo_routes.get("/demo/users")
 async def demo_users(_request: web.Request) -> web.Response:
-    """The demo's users."""
-    return web.json_response({"users": DEMO_USERS})
+    """The demo's users and operators."""
+    return web.json_response({"users": DEMO_USERS, "operators": DEMO_OPERATORS})
 
 
 def _page(name: str) -> web.StreamResponse:

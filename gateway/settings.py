@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     demo: bool = Field(
         default=False,
         validation_alias="READCAST_DEMO",
-        description="Give tokens of a few fixed users to anybody who asks. Never in production.",
+        description="Give tokens of a few fixed users and operators to anybody who asks. "
+        "Never in production.",
     )
     origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

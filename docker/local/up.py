@@ -155,6 +155,8 @@ def welcome(parts: Parts, address: str) -> Panel:
     return Panel.fit(
         f"[bold]{address}[/]\n"
         "log in as alice, bob, carol, dave or erin\n\n"
+        f"[bold]{address}/console[/]\n"
+        "log in as olga or otto, and publish a notice to everybody\n\n"
         f"[dim]Kafka  {parts.env['KAFKA_BOOTSTRAP_SERVERS']}\n"
         f"logs   {parts.logs}\n"
         "Ctrl-C stops everything[/]",

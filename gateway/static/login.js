@@ -37,7 +37,7 @@ export function logOut(client, reason = "") {
 async function login() {
   byId("login").hidden = false;
   show(sessionStorage.getItem(REASON) ?? "");
-  const users = role ? null : await demoUsers();
+  const users = await demoUsers();
   const session = await (users ? pickUser(users) : pasteToken());
   byId("login").hidden = true;
   return session;
@@ -48,11 +48,13 @@ function show(notice) {
   byId("login-notice").hidden = !notice;
 }
 
-/** @returns {Promise<string[] | null>} null outside the demo */
+/** Who may log in here with one click. @returns {Promise<string[] | null>} null outside the demo */
 async function demoUsers() {
   try {
     const answer = await fetch("demo/users");
-    return answer.ok ? (await answer.json()).users : null;
+    if (!answer.ok) return null;
+    const { users, operators } = await answer.json();
+    return role ? operators : users;
   } catch {
     return null;
   }

@@ -34,8 +34,24 @@ async def console(browser: Browser, stack: System) -> AsyncIterator[Open]:
     assert [problem for tab in tabs for problem in tab.problems] == []
 
 
+async def test_in_the_demo_an_operator_logs_in_with_one_click(browser: Browser, stack: System):
+    tab = await Console.open(browser, stack.http)
+    await tab.page.goto(stack.http)
+    await expect(tab.button("olga")).to_have_count(0)
+    await tab.page.get_by_role("link", name="publish a notice").click()
+    await expect(tab.button("alice")).to_have_count(0)
+    await tab.button("olga").click()
+    await tab.connected()
+    await expect(tab.page.locator("#me-name")).to_have_text("olga")
+    title = unique("By olga")
+    await tab.publish(unique("public:news"), title, "Text", users=unique("nobody"))
+    await expect(tab.state).to_have_text("1 listed")
+    assert tab.problems == []
+
+
 async def test_only_an_operators_token_opens_the_console(browser: Browser, stack: System):
     tab = await Console.open(browser, stack.http)
+    await tab.page.route("**/demo/users", lambda route: route.fulfill(status=404))
     await tab.page.goto(f"{stack.http}/console")
     await tab.page.get_by_label("Access token").fill(stack.token("alice"))
     await tab.button("Log in").click()
@@ -53,6 +69,7 @@ async def test_a_gateway_that_knows_no_operator_leads_back_to_the_log_in(
     browser: Browser, stack: System
 ):
     tab = await Console.open(browser, stack.http)
+    await tab.page.route("**/demo/users", lambda route: route.fulfill(status=404))
     await tab.operate("alice", stack.token("alice"))
     await expect(tab.page.get_by_role("alert")).to_contain_text("operator")
     await expect(tab.button("Log in")).to_be_visible()

@@ -314,10 +314,19 @@ async def test_metrics_count_what_happens(house: House, group: str):
 async def test_the_demo_makes_tokens_for_its_users_only(house: House):
     async with aiohttp.ClientSession() as http:
         async with http.get(house.http + "/demo/users") as answer:
-            assert "alice" in (await answer.json())["users"]
+            known = await answer.json()
+            assert "alice" in known["users"]
+            assert "olga" in known["operators"]
         async with http.post(house.http + "/demo/token", json={"user": "alice"}) as answer:
             token = (await answer.json())["token"]
-        assert (await (await house.dial()).hello(token))["user"] == "alice"
+        alice = await house.dial()
+        assert (await alice.hello(token))["user"] == "alice"
+        assert await alice.refusal("board") == "forbidden"
+        async with http.post(house.http + "/demo/token", json={"user": "olga"}) as answer:
+            token = (await answer.json())["token"]
+        olga = await house.dial()
+        await olga.hello(token)
+        assert (await olga.request("board"))["mailboxes"] == []
         for content in ({"user": "mallory"}, {}, [1]):
             async with http.post(house.http + "/demo/token", json=content) as answer:
                 assert answer.status in (400, 404)
@@ -326,7 +335,8 @@ async def test_the_demo_makes_tokens_for_its_users_only(house: House):
 async def test_without_the_demo_nobody_hands_out_tokens(house_of: Open):
     house = await house_of(demo=False)
     async with aiohttp.ClientSession() as http:
-        async with http.post(house.http + "/demo/token", json={"user": "alice"}) as answer:
-            assert answer.status in (404, 405)
+        for user in ("alice", "olga"):
+            async with http.post(house.http + "/demo/token", json={"user": user}) as answer:
+                assert answer.status in (404, 405)
         async with http.get(house.http + "/demo/users") as answer:
             assert answer.status == 404
