@@ -30,7 +30,7 @@ MAX_MEMBERS = 1_000
 """Members that one join or leave may name: a command's rows are one record batch."""
 
 MAX_MAILBOXES = 1_000
-"""Mailboxes that one facts query may name."""
+"""Mailboxes that one query for facts or a timeline may name."""
 
 MAX_TOUCHES = 100
 """Publishes that one touch may touch a user with."""
@@ -189,20 +189,26 @@ class Withdraw(MailboxCommand, frozen=True, tag="withdraw"):
     expect: EntrySeq
 
 
+Place = tuple[Milliseconds, MailboxName, Seq]
+"""Where a message stands among those of all mailboxes: its time, and what orders those of one time."""
+
+
 class Query(MailboxCommand, frozen=True, tag="query"):
     """Ask in command order; answered on the replies topic.
 
     facts: of `mailboxes` (all in this partition; default: `mailbox`) as `by` sees them.
     history: `limit` messages `after` or `before` a seq (neither: the last ones).
+    timeline: the newest `limit` messages in `mailboxes` (as for facts) that stand before `place`.
     members: `limit` members whose names come after `after_member`.
     boards: the public mailboxes of the partition that the record is sent to.
     """
 
     reply: ReplyTo
-    what: Literal["facts", "history", "members", "boards"]
+    what: Literal["facts", "history", "timeline", "members", "boards"]
     mailboxes: Annotated[tuple[MailboxName, ...], Meta(max_length=MAX_MAILBOXES)] = ()
     after: Seq | None = None
     before: Seq | None = None
+    place: Place | None = None
     after_member: str = ""
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 50
 

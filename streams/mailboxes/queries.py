@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
+from heapq import merge
 from typing import Any
 
 import msgspec
 import orjson
 
-from streams.commands import Query
+from streams.commands import Place, Query
 from streams.errors import Code, Refused
 from streams.ids import PUBLIC, SYSTEM
 from streams.mailboxes import layout
@@ -22,6 +25,13 @@ _MAX_ANSWER = 1_000_000
 _encode = msgspec.json.Encoder().encode
 
 
+class _Timed(msgspec.Struct, frozen=True):
+    ts: int
+
+
+_decode_time = msgspec.json.Decoder(_Timed).decode
+
+
 def answer(partition: Partition, query: Query) -> dict[str, Any]:
     """The answer to a query; raises `Refused`."""
     match query.what:
@@ -29,6 +39,8 @@ def answer(partition: Partition, query: Query) -> dict[str, Any]:
             return _facts(partition, query)
         case "history":
             return _history(partition, query)
+        case "timeline":
+            return _timeline(partition, query)
         case "members":
             return _members(partition, query)
         case "boards":
@@ -143,6 +155,46 @@ def _recalled_since(partition: Partition, mailbox: str, seq: int) -> list[int]:
         int(key[-16:]) for key, _ in partition.scan(layout.recall_prefix(mailbox), after=start)
     )
     return [found for found in recalled if found <= seq]
+
+
+def _timeline(partition: Partition, query: Query) -> dict[str, Any]:
+    view = View(partition)
+    mailboxes = query.mailboxes or (query.mailbox,)
+    newest = merge(
+        *(_backwards(partition, view, mailbox, query) for mailbox in dict.fromkeys(mailboxes)),
+        key=lambda found: found[0],
+        reverse=True,
+    )
+    messages: list[tuple[str, orjson.Fragment]] = []
+    size = 0
+    for (_, mailbox, _), row in newest:
+        size += len(row)
+        if len(messages) == query.limit or (messages and size > _MAX_ANSWER):
+            return {"messages": messages, "more": True}
+        messages.append((mailbox, orjson.Fragment(row)))
+    return {"messages": messages, "more": False}
+
+
+def _backwards(
+    partition: Partition, view: View, mailbox: str, query: Query
+) -> Iterator[tuple[Place, bytes]]:
+    """What the user may read of a mailbox from the query's place back to its first message."""
+    state = view.state(mailbox)
+    if state is None or not may_read(view, mailbox, query.by):
+        return
+
+    def place(seq: int) -> Place:
+        row = partition.raw(message_key(mailbox, seq))
+        return (0 if row is None else _decode_time(row).ts, mailbox, seq)
+
+    head, lowest = view.head(mailbox).seq, _lowest(view, state, mailbox, query.by)
+    if query.place is not None and head > lowest and place(head) >= query.place:
+        # Times grow with seqs, the broker gives both.
+        head = lowest + bisect_left(range(lowest + 1, head + 1), query.place, key=place)
+    for seq in range(head, lowest, -1):
+        row = partition.raw(message_key(mailbox, seq))
+        if row is not None:
+            yield (_decode_time(row).ts, mailbox, seq), row
 
 
 def _members(partition: Partition, query: Query) -> dict[str, Any]:

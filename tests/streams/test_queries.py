@@ -1,5 +1,11 @@
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.errors import Refused
 from streams.users.agent import UserAgent
@@ -16,11 +22,11 @@ class Chat:
         self._writer = Writer(partition, Log())
         self._offset = 0
 
-    def do(self, type_, by="ann", mailbox=GROUP, **fields):
+    def do(self, type_, by="ann", mailbox=GROUP, now=1_000, **fields):
         uuid = f"00000000-0000-4000-8000-{self._offset:012d}"
         command = {"type": type_, "mailbox": mailbox, "by": by, "id": uuid, "reply": REPLY} | fields
         value = orjson.dumps(command)
-        batch = self._writer.decide([Record(self._offset, 1_000, mailbox.encode(), value)])
+        batch = self._writer.decide([Record(self._offset, now, mailbox.encode(), value)])
         self._offset += 1
         assert all("result" in reply.payload for reply in batch.replies)
         assert not batch.dead_letters
@@ -273,6 +279,52 @@ def test_public_mailboxes_are_listed_to_the_system_whichever_partition_is_asked(
     query = {"type": "query", "mailbox": "public:boards", "by": "system", "what": "boards"}
     decoded = agent().decode(b"public:boards", orjson.dumps(query | {"reply": REPLY}))
     assert agent().keys(decoded) == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=25), st.integers(1, 5))
+def test_a_timeline_pages_back_through_all_mailboxes_in_order_of_time(sends, limit):
+    """Against a sorted list; several messages share a time."""
+    with TemporaryDirectory() as folder, closing(open_partition(Path(folder))) as partition:
+        chat, sent, now = Chat(partition), [], 1_000
+        mailboxes = [f"group:{name}" for name in "abcd"]
+        for mailbox in mailboxes:
+            chat.do("create", mailbox=mailbox)
+        for which, passed in sends:
+            now += passed
+            chat.do("send", mailbox=mailboxes[which], now=now, body=now)
+            seq = sum(one[1] == mailboxes[which] for one in sent) + 1
+            sent.append((now, mailboxes[which], seq))
+        found, place, more = [], None, True
+        while more:
+            fields = {"mailboxes": mailboxes, "limit": limit, "place": place}
+            answer = chat.ask("timeline", **fields)
+            page = [(row["ts"], mailbox, row["seq"]) for mailbox, row in answer["messages"]]
+            assert len(page) <= limit
+            found, place, more = found + page, page[-1] if page else None, answer["more"]
+        assert found == sorted(sent, reverse=True)
+
+
+def test_a_timeline_holds_what_its_reader_may_read(trimmed):
+    trimmed.do("send", mailbox="direct:ann~bob", body="hi", now=2_000)
+
+    def timeline(by):
+        names = [GROUP, "direct:ann~bob", "group:none", "public:news"]
+        answer = trimmed.ask("timeline", by, mailboxes=names)
+        return [(mailbox, row["seq"]) for mailbox, row in answer["messages"]]
+
+    assert timeline("ann") == [("direct:ann~bob", 1), *((GROUP, seq) for seq in range(12, 4, -1))]
+    assert timeline("bob") == [("direct:ann~bob", 1), *((GROUP, seq) for seq in range(12, 7, -1))]
+    assert timeline("eve") == []
+
+
+def test_a_large_timeline_ends_early(chat):
+    chat.do("create")
+    for _ in range(4):
+        chat.do("send", body="x" * 400_000)
+    answer = chat.ask("timeline")
+    assert [row["seq"] for _, row in answer["messages"]] == [4, 3]
+    assert answer["more"] is True
 
 
 def users_of(partition, *commands):
