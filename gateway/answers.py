@@ -62,6 +62,13 @@ class History(Struct, frozen=True):
     more: bool = False
 
 
+class Timeline(Struct, frozen=True):
+    """The newest messages of many mailboxes, newest first."""
+
+    messages: list[tuple[str, Message]]
+    more: bool = False
+
+
 class Listed(Struct, frozen=True):
     """One cursor of a user, with the mailbox that it is in."""
 
@@ -163,6 +170,7 @@ class Named(Struct, frozen=True):
 decode_reply = msgspec.json.Decoder(Reply).decode
 decode_facts = msgspec.json.Decoder(Facts).decode
 decode_history = msgspec.json.Decoder(History).decode
+decode_timeline = msgspec.json.Decoder(Timeline).decode
 decode_cursors = msgspec.json.Decoder(Cursors).decode
 decode_receipt = msgspec.json.Decoder(Receipt).decode
 decode_moved = msgspec.json.Decoder(Moved).decode

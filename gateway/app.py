@@ -32,6 +32,7 @@ from gateway.settings import Settings
 from gateway.socket import Socket
 from gateway.spread import Spreads
 from gateway.tail import Tail
+from gateway.timeline import Timelines
 from gateway.touching import Touching
 from gateway.watching import Watching
 from gateway.wire import SUBPROTOCOL
@@ -77,6 +78,7 @@ class Gateway:
             self._requests,
             self._loader,
             self._watching,
+            Timelines(self._requests, self._loader, self._boards),
             self._hub,
             self._users,
             PublicOperations(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.answers import Fact
 from gateway.channel import Channel
 from streams.ids import parse_mailbox
-from tables.rows import ORIGIN, Cursor, Member, Position
+from tables.rows import ORIGIN, Cursor, Member, Message, Position
 
 if TYPE_CHECKING:
     from gateway.session import Session
@@ -64,6 +64,19 @@ class Box:
     def exists(self) -> bool:
         """Whether the mailbox has been made; only groups must be."""
         return bool(self.channel.epoch) or not self.channel.mailbox.startswith("group:")
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it stands among the user's mailboxes."""
+        return self.known and self.is_member and self.channel.is_live and bool(self.channel.epoch)
+
+    @property
+    def last(self) -> Message | None:
+        """The last message, if the user may read it."""
+        last = self.channel.last
+        if last is not None and not self.channel.history and last.seq <= self.joined:
+            return None
+        return last
 
     def unread(self, read: int | None = None) -> int:
         """Unread messages with the cursor where it is, or at `read`."""

@@ -33,6 +33,10 @@ class Found(NamedTuple):
         published = self.notice.entry
         return published.ts, self.board.mailbox, published.seq
 
+    def fields(self) -> dict[str, object]:
+        """As clients see it in a list."""
+        return fields(self.board, self.notice, self.entry) | {"opened": self.opened}
+
 
 def now_ms() -> int:
     """The time in ms since 1970."""
@@ -125,8 +129,7 @@ def withdrawn_event(mailbox: str, publish: int) -> bytes:
 
 def notices_event(ref: wire.Ref, some: list[Found], *, more: bool) -> bytes:
     """Encode the answer to `notices`."""
-    listed = [fields(one.board, one.notice, one.entry) | {"opened": one.opened} for one in some]
-    return wire.event("notices", ref, notices=listed, more=more)
+    return wire.event("notices", ref, notices=[one.fields() for one in some], more=more)
 
 
 def sync_entries(boards: Boards, user: User) -> Iterator[tuple[tuple[int, str], dict[str, object]]]:

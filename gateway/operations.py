@@ -22,6 +22,7 @@ from gateway.public_operations import PublicOperations
 from gateway.requests import Answer, Requests
 from gateway.session import Session
 from gateway.settings import Settings
+from gateway.timeline import Timelines
 from gateway.watching import Watching
 from streams import commands
 from streams.errors import Code, Refused
@@ -42,6 +43,7 @@ class Operations:
         requests: Requests,
         loader: Loader,
         watching: Watching,
+        timelines: Timelines,
         hub: Hub,
         users: Users,
         public: PublicOperations,
@@ -52,6 +54,7 @@ class Operations:
         self._requests = requests
         self._loader = loader
         self._watching = watching
+        self._timelines = timelines
         self._hub = hub
         self._users = users
         self._public = public
@@ -163,7 +166,7 @@ class Operations:
         session.emit(wire.event("pong", frame.ref))
 
     async def _sync(self, session: Session, frame: wire.Sync) -> None:
-        session.spawn(self._watching.sync(session, frame.ref), frame.ref)
+        session.spawn(self._watching.sync(session, frame), frame.ref)
 
     async def _watch(self, session: Session, frame: wire.Watch) -> None:
         if frame.mode == "off":
@@ -247,8 +250,15 @@ class Operations:
         await self._ask(session, frame, command, partial(shows.passed, "members", frame))
 
     async def _history(self, session: Session, frame: wire.History) -> None:
+        mailbox = frame.mailbox
+        if mailbox is None:
+            session.spawn(self._timeline(session, frame), frame.ref)
+            return
+        _parsed(mailbox)
+        if frame.place is not None:
+            raise Refused(Code.BAD_REQUEST, "in a mailbox there is only `after` and `before`")
         command = commands.Query(
-            mailbox=frame.mailbox,
+            mailbox=mailbox,
             by=session.user.name,
             reply=self._requests.address(),
             what="history",
@@ -256,7 +266,13 @@ class Operations:
             before=frame.before,
             limit=frame.limit,
         )
-        await self._ask(session, frame, command, partial(shows.history, frame))
+        await self._ask(session, frame, command, partial(shows.history, mailbox, frame.ref))
+
+    async def _timeline(self, session: Session, frame: wire.History) -> None:
+        if frame.after is not None or frame.before is not None:
+            raise Refused(Code.BAD_REQUEST, "without a mailbox there is only `place`")
+        page = await self._timelines.page(session, frame.place, frame.limit)
+        session.emit(shows.timeline(frame.ref, page))
 
     async def _recall(self, session: Session, frame: wire.Recall) -> None:
         name = session.user.name

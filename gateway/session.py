@@ -84,6 +84,7 @@ class Session:
         self.quota = Quota(settings.requests_per_session)
         self.watches: dict[str, Watch] = {}
         self.synced = False
+        self.mode: Mode | None = None
         self.claims: Mapping[str, Any] = {}
         self.renewed = 0.0
         self.last_seen = self._loop.time()

@@ -7,6 +7,7 @@ import orjson
 
 from gateway import answers, wire
 from gateway.requests import Answer
+from gateway.timeline import Page
 from tables.rows import Cursor, Message
 
 
@@ -46,19 +47,31 @@ def passed(op: str, frame: wire.Frame, answer: Answer) -> list[bytes]:
     return [wire.event(op, frame.ref, **orjson.loads(bytes(_raw(answer))))]
 
 
-def history(frame: wire.History, answer: Answer) -> list[bytes]:
+def history(mailbox: str, ref: wire.Ref, answer: Answer) -> list[bytes]:
     """A page, after what was recalled of the messages before it."""
     page = answers.decode_history(_raw(answer))
     event = wire.event(
         "history",
-        frame.ref,
-        mailbox=frame.mailbox,
+        ref,
+        mailbox=mailbox,
         epoch=page.epoch,
         head=page.head,
         messages=[wire.message_fields(row) for row in page.messages],
         more=page.more,
     )
-    return [*(wire.recalled_event(frame.mailbox, seq, None) for seq in page.recalled), event]
+    return [*(wire.recalled_event(mailbox, seq, None) for seq in page.recalled), event]
+
+
+def timeline(ref: wire.Ref, page: Page) -> bytes:
+    """A page of all mailboxes, and the place before which there is more."""
+    return wire.event(
+        "history",
+        ref,
+        mailbox=None,
+        messages=[item.fields for item in page.items],
+        place=page.items[0].place if page.more else None,
+        more=page.more,
+    )
 
 
 def recalled(frame: wire.Recall, by: str, _answer: Answer) -> list[bytes]:

@@ -7,7 +7,7 @@ delivered before, what is delivered now and what comes live fit together without
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -25,8 +25,12 @@ from gateway.settings import Settings
 from gateway.touching import Touching
 from gateway.watch import Mode
 from streams.errors import Code, Refused
+from streams.ids import parse_mailbox
 
 log = structlog.get_logger()
+
+KINDS = ("group", "direct", "user", "public")
+"""The kinds of mailboxes that `sync` counts apart."""
 
 
 class Missed(NamedTuple):
@@ -56,22 +60,26 @@ class Watching:
         self._settings = settings
         self._metrics = metrics
 
-    async def sync(self, session: Session, ref: wire.Ref) -> None:
+    async def sync(self, session: Session, frame: wire.Sync) -> None:
         """Answer with all mailboxes of the user, and watch them from the heads it names."""
         user = session.user
         await self._loader.load(user)
         if user.admitting:
             await asyncio.wait(user.admitting.values())
         is_first, session.synced = not session.synced, True
+        if frame.mode is not None:
+            session.mode = Mode(frame.mode)
         listed = [
             *(
-                (_newest(box), self._entry(session, box))
-                for box in filter(_listed, user.boxes.values())
+                (_newest(box), self._entry(session, box, keep=frame.mode is None))
+                for box in user.boxes.values()
+                if box.is_listed
             ),
             *notices.sync_entries(self._boards, user),
         ]
         listed.sort(key=lambda entry: entry[0], reverse=True)
-        session.emit(wire.event("sync", ref, mailboxes=[entry for _, entry in listed]))
+        entries = [entry for _, entry in listed]
+        session.emit(wire.event("sync", frame.ref, mailboxes=entries, unread=_by_kind(entries)))
         if is_first:
             self._touching.synced(session)
 
@@ -237,9 +245,8 @@ class Watching:
         """The messages between joining and now: they may have come before we looked."""
         channel = box.channel
         now = Missed([], channel.ring.end, channel.head)
-        if self._default_mode(channel) is not Mode.LIVE or box.joined >= channel.head:
-            return now
-        if not any(session.synced for session in box.user.sessions):
+        live = (self._mode(session, channel) is Mode.LIVE for session in box.user.synced)
+        if not any(live) or box.joined >= channel.head:
             return now
         return await self._missed(box, channel.epoch, box.joined) or now
 
@@ -254,21 +261,22 @@ class Watching:
             session.emit(event)
             if not session.synced or channel.mailbox in session.watches or not session.may_watch():
                 continue
-            mode = self._default_mode(channel)
+            mode = self._mode(session, channel)
             session.attach(box, mode, missed.place, missed.seq, acked=first)
             if mode is Mode.LIVE:
                 session.emit(*missed.events)
 
-    def _entry(self, session: Session, box: Box) -> dict[str, object]:
+    def _entry(self, session: Session, box: Box, *, keep: bool) -> dict[str, object]:
+        """What `sync` says of a mailbox; `keep`: what is watched already stays as it is."""
         channel = box.channel
         box.announced = True
         watch = session.watches.get(channel.mailbox)
-        mode = watch.mode if watch else self._default_mode(channel)
-        if watch is None and not self._try_start(session, box, mode):
+        mode = self._mode(session, channel)
+        if watch is not None and keep:
+            mode = watch.mode
+        elif not self._try_start(session, box, mode):
             mode = Mode.OFF
-        last = channel.last
-        if last is not None and not channel.history and last.seq <= box.joined:
-            last = None
+        last = box.last
         return {
             "mailbox": channel.mailbox,
             "epoch": channel.epoch,
@@ -283,7 +291,7 @@ class Watching:
         }
 
     def _try_start(self, session: Session, box: Box, mode: Mode) -> bool:
-        if session.may_watch():
+        if box.channel.mailbox in session.watches or session.may_watch():
             self._start(session, box, mode)
             return True
         return False
@@ -298,7 +306,10 @@ class Watching:
             raise Refused(Code.FORBIDDEN, message)
         session.attach(box, mode, channel.ring.end, channel.head)
 
-    def _default_mode(self, channel: Channel) -> Mode:
+    def _mode(self, session: Session, channel: Channel) -> Mode:
+        """How a session watches what it has not chosen a mode for."""
+        if session.mode is not None:
+            return session.mode
         return Mode.NOTIFY if channel.members > self._settings.notify_above else Mode.LIVE
 
     def _forget(self, user: User, mailbox: str) -> None:
@@ -307,10 +318,14 @@ class Watching:
             self._hub.release(channel)
 
 
-def _listed(box: Box) -> bool:
-    return box.known and box.is_member and box.channel.is_live and bool(box.channel.epoch)
-
-
 def _newest(box: Box) -> tuple[int, str]:
     last = box.channel.last
     return (last.ts if last else 0, box.channel.mailbox)
+
+
+def _by_kind(entries: list[dict[str, Any]]) -> dict[str, int]:
+    """The sum of what is unread in the mailboxes of each kind."""
+    sums = dict.fromkeys(KINDS, 0)
+    for entry in entries:
+        sums[parse_mailbox(entry["mailbox"]).kind] += entry["unread"]
+    return sums

@@ -21,6 +21,7 @@ from streams.commands import (
     Members,
     Milliseconds,
     Name,
+    Place,
     PolicyChange,
     PublicName,
     Seq,
@@ -80,7 +81,9 @@ class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
 
 
 class Sync(Frame, frozen=True, kw_only=True, tag="sync"):
-    """List and watch all mailboxes of the user."""
+    """List and watch all mailboxes of the user, in one mode (default: by their size)."""
+
+    mode: Literal["live", "notify"] | None = None
 
 
 class Ping(Frame, frozen=True, kw_only=True, tag="ping"):
@@ -125,11 +128,13 @@ class Watch(MailboxFrame, frozen=True, kw_only=True, tag="watch"):
     mode: Literal["live", "notify", "off"] = "live"
 
 
-class History(MailboxFrame, frozen=True, kw_only=True, tag="history"):
-    """Messages after or before a seq (neither: the last ones)."""
+class History(Frame, frozen=True, kw_only=True, tag="history"):
+    """Messages after or before a seq (neither: the last ones); without a mailbox those of all, before a place."""
 
+    mailbox: MailboxName | None = None
     after: Seq | None = None
     before: Seq | None = None
+    place: Place | None = None
     limit: Limit = 50
 
 

@@ -221,6 +221,8 @@ class Pipeline:
             ]
             as_of = max(ats, default=Position(-1, 0))
             self._reply(command, {"as_of": as_of, "facts": facts})
+        elif command.what == "timeline":
+            self._reply(command, self._newest(command))
         elif not self._may(command.by, command.mailbox):
             self._refuse(command, "not_member")
         elif command.what == "members":
@@ -293,6 +295,18 @@ class Pipeline:
         ]
         more = len(listed) > command.limit
         return {"mailbox": command.mailbox, "members": listed[: command.limit], "more": more}
+
+    def _newest(self, command: commands.Query) -> dict[str, Any]:
+        rows = [
+            (row.ts, name, row.seq, row)
+            for name in command.mailboxes
+            if self._may(command.by, name)
+            for row in self.mailboxes[name].messages
+            if command.place is None or (row.ts, name, row.seq) < command.place
+        ]
+        rows.sort(key=lambda row: row[:3], reverse=True)
+        found = [(name, row) for _, name, _, row in rows[: command.limit]]
+        return {"messages": found, "more": len(rows) > command.limit}
 
     def _page(self, command: commands.Query) -> dict[str, Any]:
         box = self.mailboxes[command.mailbox]
