@@ -27,6 +27,7 @@ from gateway.watching import Watching
 from streams import commands
 from streams.errors import Code, Refused
 from streams.ids import MailboxId, parse_mailbox
+from streams.schemas import MailboxCommand, UserCommand
 
 log = structlog.get_logger()
 
@@ -346,7 +347,7 @@ class Operations:
         self,
         session: Session,
         frame: wire.Frame,
-        command: commands.AnyMailboxCommand | commands.AnyUserCommand,
+        command: MailboxCommand | UserCommand,
         show: Show,
     ) -> None:
         """Produce a command now; its answer becomes an event whenever it comes."""

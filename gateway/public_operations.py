@@ -28,6 +28,7 @@ from streams.errors import Code, Refused
 from streams.ids import SYSTEM
 from streams.public import checks
 from streams.public.board import Notice
+from streams.schemas import MailboxCommand, UserCommand
 
 log = structlog.get_logger()
 
@@ -205,7 +206,7 @@ class PublicOperations:
         self,
         session: Session,
         frame: wire.Frame,
-        command: commands.AnyMailboxCommand | commands.AnyUserCommand,
+        command: MailboxCommand | UserCommand,
         show: Callable[[msgspec.Raw], bytes],
     ) -> None:
         future = await self._requests.ask(command, session.quota)

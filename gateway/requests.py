@@ -16,17 +16,10 @@ from gateway.answers import Reply
 from gateway.errors import unavailable
 from gateway.limits import Quota
 from gateway.settings import Settings
-from streams.commands import (
-    AnyMailboxCommand,
-    AnyUserCommand,
-    MailboxCommand,
-    Read,
-    ReplyTo,
-    Send,
-    Unread,
-)
+from streams.commands import Read, Send, Unread
 from streams.errors import Code, Refused
 from streams.partitioning import partition_of
+from streams.schemas import MailboxCommand, ReplyTo, UserCommand
 from streams.topics import Topics
 from tables.rows import Cursor, Message
 
@@ -97,7 +90,7 @@ class Requests:
 
     async def ask(
         self,
-        command: AnyMailboxCommand | AnyUserCommand,
+        command: MailboxCommand | UserCommand,
         quota: Quota | None = None,
         partition: int | None = None,
     ) -> asyncio.Future[Answer]:

@@ -14,19 +14,18 @@ import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.errors import CloseCode, Disconnect
-from streams.commands import (
+from streams.commands import Place, PolicyChange
+from streams.errors import Code, Refused
+from streams.schemas import (
     CommandId,
     EntrySeq,
     MailboxName,
     Members,
     Milliseconds,
     Name,
-    Place,
-    PolicyChange,
     PublicName,
     Seq,
 )
-from streams.errors import Code, Refused
 from tables.rows import Message, Policy, Priority, Reach
 
 SUBPROTOCOL = "readcast.json"

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 import structlog
 
-from streams.commands import ReplyTo
 from streams.decisions import Agent, Command, Effect, Moment, Outcome, error_reply
 from streams.errors import Code, Malformed, Refused
 from streams.partitioning import Place
+from streams.schemas import ReplyTo
 from tables.journal import Entry
 from tables.overlay import Overlay
 from tables.partition import Partition

@@ -14,20 +14,30 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.errors import Code, Malformed
+from streams.feeds.commands import AnyAuthorCommand, AnyFollowerCommand, FollowersCommand
 from streams.ids import (
     MAILBOX_PATTERN,
     NAME_PATTERN,
-    PUBLIC_PATTERN,
     UUID_PATTERN,
     is_mailbox,
     is_user,
     is_uuid,
     parse_mailbox,
 )
+from streams.schemas import (
+    CommandId,
+    EntrySeq,
+    MailboxCommand,
+    MailboxName,
+    Members,
+    Milliseconds,
+    Name,
+    PublicName,
+    ReplyTo,
+    Seq,
+    UserCommand,
+)
 from tables.rows import Policy, Priority, Rate, Reach
-
-MAX_MEMBERS = 1_000
-"""Members that one join or leave may name: a command's rows are one record batch."""
 
 MAX_MAILBOXES = 1_000
 """Mailboxes that one query for facts or a timeline may name."""
@@ -37,23 +47,6 @@ MAX_TOUCHES = 100
 
 MAX_DEFERRED = 1_000
 """Entries of a public mailbox that may be deferred for a user at a time."""
-
-Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
-MailboxName = Annotated[str, Meta(pattern=MAILBOX_PATTERN)]
-PublicName = Annotated[str, Meta(pattern=PUBLIC_PATTERN)]
-CommandId = Annotated[str, Meta(pattern=UUID_PATTERN)]
-Seq = Annotated[int, Meta(ge=0, le=2**53)]
-EntrySeq = Annotated[int, Meta(ge=1, le=2**53)]
-Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
-Members = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_MEMBERS)]
-
-
-class ReplyTo(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where an answer goes: the key and partition of the replies topic, and the asker's own number."""
-
-    to: Annotated[str, Meta(min_length=1, max_length=64)]
-    partition: Annotated[int, Meta(ge=0)]
-    ref: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class PolicyChange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,16 +58,6 @@ class PolicyChange(Struct, frozen=True, forbid_unknown_fields=True):
     member_rate: Rate | msgspec.UnsetType = msgspec.UNSET
     mailbox_rate: Rate | msgspec.UnsetType = msgspec.UNSET
     retain: Annotated[int, Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
-
-
-class MailboxCommand(
-    Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True
-):
-    """What all mailbox commands share. `by` is who acts: a user, or `system`."""
-
-    mailbox: MailboxName
-    by: Name
-    reply: ReplyTo | None = None
 
 
 class Create(MailboxCommand, frozen=True, tag="create"):
@@ -213,14 +196,6 @@ class Query(MailboxCommand, frozen=True, tag="query"):
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 50
 
 
-class UserCommand(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
-    """What all user commands share. `by` is the user, or `system`."""
-
-    user: Name
-    by: Name
-    reply: ReplyTo | None = None
-
-
 class Read(UserCommand, frozen=True, tag="read"):
     """Move the user's cursor in a mailbox forward to `seq`."""
 
@@ -303,8 +278,11 @@ AnyMailboxCommand = (
     | Release
     | Withdraw
     | Query
+    | AnyAuthorCommand
 )
-AnyUserCommand = Read | Unread | Subscribed | Unsubscribed | Touch | Open | UserQuery
+AnyUserCommand = (
+    Read | Unread | Subscribed | Unsubscribed | Touch | Open | UserQuery | AnyFollowerCommand
+)
 
 _Command = TypeVar("_Command")
 
@@ -345,7 +323,10 @@ def _refuse_name(field: str, pattern: str) -> NoReturn:
 def decode_user_command(key: bytes | None, value: bytes | None) -> AnyUserCommand:
     """Decode and validate one record of the user commands; `Malformed` says what is wrong."""
     command: AnyUserCommand = _decoded(_decode_user_command, value)
-    if key != command.user.encode():
+    if isinstance(command, FollowersCommand):
+        if key != command.mailbox.encode():
+            raise Malformed(Code.BAD_REQUEST, "the record's key must be the author's mailbox id")
+    elif key != command.user.encode():
         raise Malformed(Code.BAD_REQUEST, "the record's key must be the user id")
     return command
 

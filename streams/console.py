@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 from rich.console import Console
 
 from streams.errors import Malformed
+from streams.feeds.limits import FeedLimits
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.rules import Limits
 from streams.pipeline import app
@@ -66,7 +67,7 @@ def checked(command: Any) -> dict[str, Any]:
     if not isinstance(command, dict):
         fail("a command is a JSON object")
     of_user = "user" in command
-    agent = UserAgent() if of_user else MailboxAgent(Limits(), app.settings.max_body)
+    agent = UserAgent(FeedLimits()) if of_user else MailboxAgent(Limits(), app.settings.max_body)
     key = str(command.get("user" if of_user else "mailbox", "")).encode()
     answered = {**command, "reply": {"to": "cli", "partition": 0, "ref": 0}}
     try:

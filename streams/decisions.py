@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from streams.commands import ReplyTo
 from streams.errors import Refused
+from streams.schemas import ReplyTo
 from tables.overlay import Overlay, Row
 from tables.partition import Partition
+from tables.rows import Position
 
 
 class Change(Struct, frozen=True):
@@ -20,18 +22,36 @@ class Change(Struct, frozen=True):
     row: Row | None
 
 
-class Effect(Struct, frozen=True):
-    """A command to a user's agent that follows from this one."""
-
-    user: str
-    command: Any
-
-
 class Moment(Struct, frozen=True, gc=False):
     """When a command is decided: its offset, and its record's time in ms since 1970."""
 
     offset: int
     now: int
+
+
+class Changes(list[Change]):
+    """The rows of one command; each gets the next position."""
+
+    def __init__(self, moment: Moment) -> None:
+        super().__init__()
+        self._offset = moment.offset
+
+    def put(self, key: bytes, row: Any) -> None:
+        """Write a row, whatever position it carries."""
+        at = Position(self._offset, len(self))
+        self.append(Change(key, replace(row, at=at)))
+
+    def drop(self, key: bytes) -> None:
+        """Remove a row."""
+        self.append(Change(key, None))
+
+
+class Effect(Struct, frozen=True):
+    """A command that follows from this one, under its key; in the partition of the key unless one is named."""
+
+    key: str
+    command: Any
+    partition: int | None = None
 
 
 class Outcome(Struct, frozen=True):

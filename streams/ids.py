@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 NAME = r"[A-Za-z0-9_.-]{1,64}"
 NAME_PATTERN = rf"^{NAME}\Z"
-MAILBOX_PATTERN = rf"^(?:(?:group|user|public):{NAME}|direct:{NAME}~{NAME})\Z"
+MAILBOX_PATTERN = rf"^(?:(?:group|user|public|author):{NAME}|direct:{NAME}~{NAME})\Z"
 PUBLIC_PATTERN = rf"^public:{NAME}\Z"
+AUTHOR_PATTERN = rf"^author:{NAME}\Z"
 UUID_PATTERN = r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z"
 
 SYSTEM = "system"
@@ -17,6 +18,9 @@ SYSTEM = "system"
 
 PUBLIC = "public:"
 """What the ids of public mailboxes begin with."""
+
+AUTHOR = "author:"
+"""What the ids of authors' outboxes begin with; the user's name follows."""
 
 _mailbox = re.compile(MAILBOX_PATTERN)
 _name = re.compile(NAME_PATTERN)
@@ -63,7 +67,7 @@ def parse_mailbox(text: str) -> MailboxId:
     """Take a mailbox id apart; `ValueError` says what is wrong with it."""
     if _mailbox.match(text) is None:
         raise ValueError(
-            "a mailbox is group:<id>, user:<id>, public:<id> or direct:<a>~<b>, "
+            "a mailbox is group:<id>, user:<id>, public:<id>, author:<id> or direct:<a>~<b>, "
             "with ids of 1 to 64 letters, digits, '_', '.' or '-'"
         )
     mailbox = MailboxId(*text.split(":", 1))
@@ -77,3 +81,8 @@ def parse_mailbox(text: str) -> MailboxId:
 def direct_mailbox(one: str, other: str) -> str:
     """The mailbox of two users, whoever is named first."""
     return "direct:{}~{}".format(*sorted((one, other)))
+
+
+def author_of(mailbox: str) -> str:
+    """The user whose outbox this is."""
+    return mailbox.removeprefix(AUTHOR)

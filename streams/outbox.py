@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import orjson
+from msgspec.structs import astuple
 
 from streams.batches import DeadLetter, Reply
 from streams.decisions import Effect
 from streams.partitioning import partition_of
+from streams.schemas import MailboxCommand
 from streams.topics import Topics
 from tables.journal import BATCH_BYTES, BatchProducer
 
@@ -28,14 +32,18 @@ class Outbox:
         self._partitions = partitions
 
     async def effects(self, effects: Iterable[Effect]) -> None:
-        """Store effects, each in its user's partition."""
-        by_partition = defaultdict(list)
-        for effect in effects:
-            by_partition[partition_of(effect.user, self._partitions)].append(
-                (effect.user.encode(), _encode(effect.command))
-            )
-        for partition, records in by_partition.items():
-            await self._store(self._topics.user_commands, partition, records)
+        """Store effects: commands to the other agent, or to the same one."""
+        by_place = defaultdict(list)
+        for key, command, partition in map(astuple, effects):
+            place = partition_of(key, self._partitions) if partition is None else partition
+            by_place[self._topic(command), place].append((key.encode(), _encode(command)))
+        await asyncio.gather(
+            *(self._store(topic, place, records) for (topic, place), records in by_place.items())
+        )
+
+    def _topic(self, command: Any) -> str:
+        to_mailbox = isinstance(command, MailboxCommand)
+        return self._topics.mailbox_commands if to_mailbox else self._topics.user_commands
 
     async def replies(self, replies: Iterable[Reply]) -> None:
         """Store answers, each in the partition that was asked for."""

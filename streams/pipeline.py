@@ -12,6 +12,7 @@ from faust.app.base import BootStrategy
 from faust.types import StreamT
 
 from streams import transport
+from streams.feeds.limits import FeedLimits
 from streams.lanes import Lanes, Line
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
@@ -53,7 +54,8 @@ class Pipeline(faust.App):
         self.bounds = Bounds(settings.bootstrap_servers)
         mailboxes = self._journaled_table("mailbox", MailboxLayout())
         users = self._journaled_table("user", UserLayout())
-        rules = Limits(settings.recall_seconds)
+        feeds = feed_limits(settings)
+        rules = Limits(settings.recall_seconds, feeds)
         self.lanes = Lanes(
             self,
             [
@@ -62,7 +64,7 @@ class Pipeline(faust.App):
                     MailboxAgent(rules, settings.max_body),
                     mailboxes,
                 ),
-                Line(self.topic_names.user_commands, UserAgent(), users),
+                Line(self.topic_names.user_commands, UserAgent(feeds), users),
             ],
         )
 
@@ -97,6 +99,16 @@ class Pipeline(faust.App):
         if not self.client_only and not self.producer_only:
             await self.add_runtime_dependency(StatusServer(self.settings, self))
             _relax_garbage_collection()
+
+
+def feed_limits(settings: Settings) -> FeedLimits:
+    """What the rules of feeds need of the settings."""
+    return FeedLimits(
+        mode=settings.feed_mode,
+        threshold=settings.feed_threshold,
+        idle_days=settings.feed_idle_days,
+        partitions=settings.partitions,
+    )
 
 
 def _relax_garbage_collection() -> None:

@@ -6,6 +6,10 @@ carried in the rows, so that whoever replays them agrees.
 
 from __future__ import annotations
 
+import math
+from typing import NoReturn
+
+from streams.errors import Code, Refused
 from tables.rows import Rate
 
 _MICROSECONDS = 1_000_000
@@ -21,3 +25,9 @@ def advance(arrival: int, rate: Rate, now: int) -> tuple[int, int]:
     after = max(now, arrival) + int(interval)
     early = after - now - int(burst * interval)
     return after, max(0, early)
+
+
+def refuse(early: int) -> NoReturn:
+    """Refuse what comes `early` microseconds too early."""
+    seconds = math.ceil(early / 1_000) / 1_000
+    raise Refused(Code.RATE_LIMITED, f"too many messages; send again in {seconds} s", seconds)

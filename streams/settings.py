@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,6 +52,20 @@ class Settings(BaseSettings):
     )
     recall_seconds: int = Field(
         default=120, ge=0, description="How long a sender may recall a message, in seconds."
+    )
+    feed_mode: Literal["hybrid", "pull", "push"] = Field(
+        default="hybrid",
+        description="How posts get to followers: pulled from outboxes, pushed to inboxes, or by followers.",
+    )
+    feed_threshold: int = Field(
+        default=1_000,
+        ge=0,
+        description="Followers up to which the hybrid pushes an author's posts; above, they are pulled.",
+    )
+    feed_idle_days: int = Field(
+        default=30,
+        ge=1,
+        description="Days without a look at the feed after which nothing is pushed to a user.",
     )
     session_timeout: float = Field(
         default=10.0,

@@ -31,8 +31,33 @@ def cursor_key(user: str, mailbox: str) -> bytes:
     return f"{user}/c/{mailbox}".encode()
 
 
+def pushing_key(mailbox: str, seq: int) -> bytes:
+    """Key of a Pushing row."""
+    return b"%b/p/%016d" % (mailbox.encode(), seq)
+
+
+def follow_key(user: str, author: str) -> bytes:
+    """Key of a Follow row."""
+    return f"{user}/f/{author}".encode()
+
+
+def reference_key(user: str, slot: int) -> bytes:
+    """Key of a Reference row."""
+    return b"%b/i/%04d" % (user.encode(), slot)
+
+
+def inbox_key(user: str) -> bytes:
+    """Key of an Inbox row."""
+    return f"{user}/b".encode()
+
+
+def snapshot_key(user: str, slot: int) -> bytes:
+    """Key of a Snapshot row."""
+    return b"%b/n/%d" % (user.encode(), slot)
+
+
 class RowKey(NamedTuple):
-    """A key taken apart: whose row, which kind (`s`, `u`, `m`, `c`), and which one of that kind."""
+    """A key taken apart: whose row, which kind (`s`, `u`, `m`, `c`, ...), and which one of that kind."""
 
     owner: str
     kind: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from tables.rows import Position
@@ -60,6 +61,18 @@ class Overlay:
     def raw(self, key: bytes) -> bytes | None:
         """A row as it stands in the log."""
         return self.rows[key] if key in self.rows else self._partition.raw(key)
+
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Rows whose keys have a prefix, in order, from the first beyond `after`."""
+        own = {key: self.rows[key] for key in self.rows if key.startswith(prefix) and key > after}
+        kept = self._partition.scan(prefix, after)
+        if not own:
+            yield from kept
+            return
+        others = ((key, value) for key, value in kept if key not in own)
+        for key, value in merge(sorted(own.items()), others):
+            if value is not None:
+                yield key, value
 
     def prefetch(self, keys: Iterable[bytes], decode: Decode) -> None:
         """Read many keys at once that `find` will be asked for."""

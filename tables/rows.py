@@ -5,8 +5,15 @@ Mailbox log (`<app>-mailbox-changelog`), partitioned by the mailbox id:
     group:42/u/bob                Member      (no value: bob has left)
     group:42/m/0000000000000017   Message     (no value: trimmed)
     public:news/m/0000000000000017   Published, Released or Withdrawn
+    author:ann/p/0000000000000017 Pushing     (no value: pushed to all)
 User log (`<app>-user-changelog`), partitioned by the user id:
     alice/c/group:42              Cursor
+    alice/f/ann                   Follow
+    alice/i/0042                  Reference   (no value: its author is no longer followed)
+    alice/b                       Inbox
+    alice/n/0                     Snapshot
+
+An author's outbox is a mailbox: its posts are messages, its followers members.
 
 Each row has its position `at` = (offset of its command, number within that command), which
 only grows within a partition: a reader skips a row that isn't beyond the last one it took.
@@ -15,7 +22,7 @@ A record without a value carries it in the header `at`, as `907,0`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -61,8 +68,28 @@ class Policy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     retain: Annotated[int, Meta(ge=0)] = 0
 
 
+Mode = Literal["auto", "pull", "push"]
+"""How an author's posts get to followers: by the setting, or always in one way."""
+
+
+class Delivery(Struct, frozen=True, omit_defaults=True):
+    """How an author's posts get to followers now.
+
+    mode: what was chosen for this author. pushes: whether posts are pushed.
+    switching: what it is on its way to, while followers are being told; `told` is the last of them who was.
+    """
+
+    mode: Mode = "auto"
+    pushes: bool = True
+    switching: Literal["", "pull", "push"] = ""
+    told: str = ""
+
+
 class State(Struct, frozen=True, omit_defaults=True):
-    """A mailbox. `muted` and `ts` are ms since 1970; `floor` is the last seq trimmed away."""
+    """A mailbox. `muted` and `ts` are ms since 1970; `floor` is the last seq trimmed away.
+
+    In an author's outbox `members` counts the followers.
+    """
 
     at: Position
     epoch: str
@@ -73,16 +100,24 @@ class State(Struct, frozen=True, omit_defaults=True):
     floor: int = 0
     muted: int = 0
     closed: bool = False
+    delivery: Delivery | None = None
 
 
 class Member(Struct, frozen=True, omit_defaults=True):
-    """A member. `joined` is the head when they joined; `muted` a time in ms."""
+    """A member. `joined` is the head when they joined; `muted` a time in ms.
+
+    Of followers: `follow` is the offset of the command since which posts are pushed to them; idle:
+    they have not looked for long, and get none; blocked: they are kept from following.
+    """
 
     at: Position
     joined: int
     role: Literal["owner", "admin", "member"] = "member"
     muted: int = 0
     generation: int = 1
+    follow: int = -1
+    idle: bool = False
+    blocked: bool = False
 
 
 NO_BODY = msgspec.Raw()
@@ -94,6 +129,9 @@ class Message(Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}
 
     rate: the theoretical arrival times (microseconds) of the mailbox's and the sender's rate
     limits after this message. recalled: the head when it was recalled.
+
+    Of posts: `state` as the author has set it, `edited` when (ms since 1970); pushing: it is still on
+    its way to the inboxes, and not to be shown yet.
     """
 
     at: Position
@@ -105,6 +143,73 @@ class Message(Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}
     rate: tuple[int, int] = (0, 0)
     recalled: int = 0
     recalled_by: str = ""
+    state: str = ""
+    edited: int = 0
+    pushing: bool = False
+
+
+class Pushing(Struct, frozen=True):
+    """A post on its way to more followers than one command reaches; `after` is the last one who has it."""
+
+    at: Position
+    after: str
+
+
+class PostId(NamedTuple):
+    """A post, by what feeds are sorted by: its time (ms since 1970), seq and author."""
+
+    ts: int
+    seq: int
+    author: str
+
+
+class Follow(Struct, frozen=True, omit_defaults=True):
+    """A user's following of an author.
+
+    src: offset of the author's command that made it what it is; follow: as in the author's row.
+    since: when it began (ms since 1970). pulled: posts are not pushed to this user.
+    upto: (ts, seq) of the last post that was not pushed, because it came before that.
+    idle: the user has not looked for long, and the author knows or is about to.
+    """
+
+    at: Position
+    src: int
+    follow: int = -1
+    since: int = 0
+    following: bool = True
+    pulled: bool = False
+    idle: bool = False
+    upto: tuple[int, int] = (0, 0)
+
+
+class Reference(Struct, frozen=True, omit_defaults=True):
+    """A post in a user's inbox, which is a ring: number `number` displaces the one that was there.
+
+    floor: the newest post that was displaced; an inbox is complete only above it.
+    """
+
+    at: Position
+    number: int
+    post: PostId
+    floor: PostId | None = None
+
+
+class Inbox(Struct, frozen=True, omit_defaults=True):
+    """What outlives the references: the next number, the floor, and when the user looked last (ms since 1970)."""
+
+    at: Position
+    number: int = 0
+    floor: PostId | None = None
+    seen: int = 0
+
+
+class Snapshot(Struct, frozen=True):
+    """The order in which a visit sees its feed. `made` is in ms since 1970."""
+
+    at: Position
+    id: str
+    made: int
+    posts: tuple[PostId, ...]
 
 
 Priority = Literal["low", "normal", "urgent"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-import orjson
 
+from streams import bodies
 from streams.commands import (
     AnyMailboxCommand,
     Publish,
@@ -17,7 +17,8 @@ from streams.commands import (
     decode_mailbox_command,
 )
 from streams.decisions import Moment, Outcome
-from streams.errors import Code, Malformed
+from streams.feeds.commands import Edit, OutboxQuery, Post
+from streams.feeds.queries import answer_outbox, outboxes_of
 from streams.mailboxes import queries, rules
 from streams.mailboxes.layout import decode_seq, id_key
 from streams.mailboxes.rules import Limits
@@ -25,8 +26,6 @@ from streams.mailboxes.view import View
 from streams.public import checks
 from tables.overlay import Overlay
 from tables.partition import Partition
-
-_WithBody = TypeVar("_WithBody", Send, Publish)
 
 
 class MailboxAgent:
@@ -39,26 +38,12 @@ class MailboxAgent:
     def decode(self, key: bytes | None, value: bytes | None) -> AnyMailboxCommand:
         """Decode and validate a record; raises `Malformed`."""
         command = decode_mailbox_command(key, value)
-        if type(command) is Send:
-            return self._with_readable_body(command)
-        if isinstance(command, Publish | Release):
+        if type(command) is not Send and isinstance(command, Publish | Release):
             checks.check(command)
-        return self._with_readable_body(command) if isinstance(command, Publish) else command
-
-    def _with_readable_body(self, command: _WithBody) -> _WithBody:
-        """Bodies go to every reader as they are: within the size, on one line, and read by all parsers."""
-        body = bytes(command.body)
-        if len(body) > self._max_body:
-            raise Malformed(
-                Code.TOO_LARGE, f"a body may have {self._max_body} bytes, this has {len(body)}"
-            )
-        try:
-            orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise Malformed(Code.BAD_REQUEST, f"body: {error}") from None
-        if b"\n" in body or b"\r" in body:
-            one_line = msgspec.Raw(msgspec.json.format(body, indent=-1))
-            return msgspec.structs.replace(command, body=one_line)
+        if type(command) is Send or isinstance(command, Publish | Post | Edit):
+            body = bodies.readable(command.body, self._max_body)
+            if body is not command.body:
+                return msgspec.structs.replace(command, body=body)
         return command
 
     def keys(self, command: Any) -> tuple[str, ...]:
@@ -67,6 +52,8 @@ class MailboxAgent:
             if command.what == "boards":
                 return ()
             return (command.mailbox, *command.mailboxes)
+        if type(command) is OutboxQuery:
+            return (command.mailbox, *outboxes_of(command))
         return (command.mailbox,)
 
     def view(self, rows: Overlay) -> View:
@@ -75,11 +62,12 @@ class MailboxAgent:
 
     def prefetch(self, rows: Overlay, commands: Iterable[Any]) -> None:
         """Look up all message ids at once: nearly always a miss, answered by the filter."""
-        rows.prefetch([id_key(c.mailbox, c.id) for c in commands if type(c) is Send], decode_seq)
+        with_id = (c for c in commands if type(c) is Send or type(c) is Post)
+        rows.prefetch([id_key(c.mailbox, c.id) for c in with_id], decode_seq)
 
     def is_query(self, command: Any) -> bool:
         """Whether a command only asks."""
-        return type(command) is Query
+        return type(command) is Query or type(command) is OutboxQuery
 
     def decide(self, view: View, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""
@@ -87,4 +75,6 @@ class MailboxAgent:
 
     def answer(self, partition: Partition, query: Any) -> dict[str, Any]:
         """The answer to a query; raises `Refused`."""
+        if type(query) is OutboxQuery:
+            return answer_outbox(partition, query)
         return queries.answer(partition, query)

@@ -27,7 +27,7 @@ from streams.public.layout import (
 )
 from tables.keys import message_key, parse_key
 from tables.overlay import Overlay, Row
-from tables.rows import AnyEntry, Member, Message, PublicEntry, State
+from tables.rows import AnyEntry, Member, Message, PublicEntry, Pushing, State
 
 
 class Last(Struct, frozen=True, array_like=True):
@@ -44,6 +44,7 @@ _KEYS = 100_000
 decode_state = msgspec.json.Decoder(State).decode
 decode_member = msgspec.json.Decoder(Member).decode
 decode_message = msgspec.json.Decoder(Message).decode
+decode_pushing = msgspec.json.Decoder(Pushing).decode
 decode_last = msgspec.msgpack.Decoder(Last).decode
 decode_seq = msgspec.msgpack.Decoder(int).decode
 
@@ -78,7 +79,7 @@ def recall_prefix(mailbox: str) -> bytes:
 class MailboxLayout:
     """How mailbox rows are read, and what follows from them."""
 
-    def decode(self, key: bytes, value: bytes) -> State | Member | Message | AnyEntry:
+    def decode(self, key: bytes, value: bytes) -> State | Member | Message | Pushing | AnyEntry:
         """The typed row."""
         mailbox, kind, _ = parse_key(key)
         match kind:
@@ -88,6 +89,8 @@ class MailboxLayout:
                 return decode_member(value)
             case "s":
                 return decode_state(value)
+            case "p":
+                return decode_pushing(value)
         raise ValueError(f"no row of a mailbox has the key {key!r}")
 
     def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import msgspec
 
+from streams import bodies
 from streams.commands import (
     ChangePolicy,
     Close,
     Create,
     Join,
     Leave,
-    MailboxCommand,
     Mute,
     Recall,
     Role,
@@ -23,12 +22,15 @@ from streams.commands import (
     Trim,
     Unsubscribed,
 )
-from streams.decisions import Change, Effect, Moment, Outcome
+from streams.decisions import Change, Changes, Effect, Moment, Outcome
 from streams.errors import Code, Refused
-from streams.ids import PUBLIC, SYSTEM, parse_mailbox
+from streams.feeds import authors
+from streams.feeds.limits import FeedLimits
+from streams.ids import AUTHOR, PUBLIC, SYSTEM, author_of, parse_mailbox
 from streams.mailboxes.view import View
 from streams.public import rules as public
-from streams.rate import advance
+from streams.rate import advance, refuse
+from streams.schemas import MailboxCommand
 from tables.keys import member_key, message_key, state_key
 from tables.rows import NO_BODY, Member, Message, Policy, Position, State
 
@@ -42,30 +44,18 @@ _RANK = {"member": 1, "admin": 2, "owner": 3}
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What the rules leave to the settings: seconds in which a sender may recall."""
+    """What the rules leave to the settings: seconds in which a sender may recall, and those of feeds."""
 
     recall_seconds: int = 120
-
-
-class _Changes(list[Change]):
-    """The rows of one command; each gets the next position."""
-
-    def __init__(self, moment: Moment) -> None:
-        super().__init__()
-        self._offset = moment.offset
-
-    def put(self, key: bytes, row: Any) -> None:
-        at = Position(self._offset, len(self))
-        self.append(Change(key, msgspec.structs.replace(row, at=at)))
-
-    def drop(self, key: bytes) -> None:
-        self.append(Change(key, None))
+    feeds: FeedLimits = FeedLimits()
 
 
 def decide(view: View, command: MailboxCommand, moment: Moment, limits: Limits) -> Outcome:
     """What a command does; raises `Refused`."""
     if command.mailbox.startswith(PUBLIC):
         return public.decide(view, command, moment)
+    if command.mailbox.startswith(AUTHOR):
+        return authors.decide(view, command, moment, limits.feeds)
     if type(command) is Send:
         return send(view, command, moment, limits)
     return _RULES[type(command)](view, command, moment, limits)
@@ -84,7 +74,7 @@ def send(view: View, c: Send, moment: Moment, limits: Limits) -> Outcome:
     of_mailbox, early = advance(head.arrival, policy.mailbox_rate, now)
     of_member, too_early = advance(own.arrival, policy.member_rate, now)
     if (early or too_early) and c.by != SYSTEM:
-        _refuse_rate(max(early, too_early))
+        refuse(max(early, too_early))
     position = Position(moment.offset, 0)
     row = Message(position, head.seq + 1, c.id, c.by, moment.now, c.body, (of_mailbox, of_member))
     changes = [Change(message_key(c.mailbox, row.seq), row)]
@@ -99,18 +89,13 @@ def _sent_before(view: View, c: Send, seq: int, moment: Moment) -> Outcome:
     row = view.message(c.mailbox, seq)
     if row is None or row.sender != c.by:
         raise Refused(Code.CONFLICT, "this id belongs to another message; use a new UUID")
-    if not row.recalled and not _same_json(row.body, c.body):
+    if not row.recalled and not bodies.same(row.body, c.body):
         raise Refused(Code.CONFLICT, "this id was used with another body; use a new UUID")
     if row.at.offset == moment.offset:
         return Outcome([], [], None)
     return Outcome(
         [], [], {"mailbox": c.mailbox, "id": c.id, "seq": seq, "ts": row.ts, "duplicate": True}
     )
-
-
-def _same_json(one: msgspec.Raw, other: msgspec.Raw) -> bool:
-    left, right = bytes(one), bytes(other)
-    return left == right or bool(msgspec.json.decode(left) == msgspec.json.decode(right))
 
 
 def _sender(view: View, c: Send, moment: Moment) -> tuple[State, Member | None]:
@@ -160,11 +145,6 @@ def _fixed_readers(mailbox: str) -> tuple[str, ...]:
     return parsed.pair if parsed.kind == "direct" else (parsed.name,)
 
 
-def _refuse_rate(microseconds: int) -> NoReturn:
-    seconds = math.ceil(microseconds / 1_000) / 1_000
-    raise Refused(Code.RATE_LIMITED, f"too many messages; send again in {seconds} s", seconds)
-
-
 def _trim_to(changes: list[Change], mailbox: str, state: State, upto: int, moment: Moment) -> int:
     """Drop messages up to `upto`, as many as one command may; returns the new floor."""
     floor = min(upto, state.floor + TRIM_ROWS)
@@ -195,7 +175,7 @@ def create(view: View, c: Create, moment: Moment, limits: Limits) -> Outcome:
     state = State(
         _ANY, c.id, c.by, c.policy, members=1, generation=generation, floor=head if old else 0
     )
-    changes = _Changes(moment)
+    changes = Changes(moment)
     changes.put(state_key(c.mailbox), state)
     changes.put(member_key(c.mailbox, c.by), Member(_ANY, head, "owner", generation=generation))
     effects = [_subscribe(c.mailbox, c.by, moment.offset)]
@@ -217,7 +197,7 @@ def join(view: View, c: Join, moment: Moment, limits: Limits) -> Outcome:
     if not added:
         return Outcome([], [], result)
     head = view.head(c.mailbox).seq
-    changes = _Changes(moment)
+    changes = Changes(moment)
     for name in added:
         changes.put(member_key(c.mailbox, name), Member(_ANY, head, generation=state.generation))
     changes.put(
@@ -240,7 +220,7 @@ def leave(view: View, c: Leave, moment: Moment, limits: Limits) -> Outcome:
     removed = [name for name in names if _find_member(view, state, c.mailbox, name) is not None]
     if not removed:
         return Outcome([], [], {"mailbox": c.mailbox, "members": names})
-    changes = _Changes(moment)
+    changes = Changes(moment)
     for name in removed:
         changes.drop(member_key(c.mailbox, name))
     changes.put(
@@ -260,7 +240,7 @@ def role(view: View, c: Role, moment: Moment, limits: Limits) -> Outcome:
     handed_on = c.role == "owner" and c.member == state.owner
     _require(view, state, c, "admin" if handed_on else "owner", "only the owner gives roles")
     member = _member(view, state, c.mailbox, c.member)
-    changes = _Changes(moment)
+    changes = Changes(moment)
     if member.role == c.role:
         return Outcome(changes, [], {"mailbox": c.mailbox})
     if member.role == "owner":
@@ -277,7 +257,7 @@ def mute(view: View, c: Mute, moment: Moment, limits: Limits) -> Outcome:
     """Silence a member or all but admins."""
     state = _open_group(view, c.mailbox)
     _require(view, state, c, "admin", "only admins mute")
-    changes = _Changes(moment)
+    changes = Changes(moment)
     if c.member is None:
         if state.muted != c.until:
             changes.put(state_key(c.mailbox), msgspec.structs.replace(state, muted=c.until))
@@ -308,7 +288,7 @@ def recall(view: View, c: Recall, moment: Moment, limits: Limits) -> Outcome:
                 Code.FORBIDDEN, f"a message can be recalled for {limits.recall_seconds} s"
             )
     head = view.head(c.mailbox).seq
-    changes = _Changes(moment)
+    changes = Changes(moment)
     changes.put(
         message_key(c.mailbox, c.seq),
         msgspec.structs.replace(message, body=NO_BODY, recalled=head, recalled_by=c.by),
@@ -326,7 +306,7 @@ def change_policy(view: View, c: ChangePolicy, moment: Moment, limits: Limits) -
         if (value := getattr(c.policy, field)) is not msgspec.UNSET
     }
     policy = msgspec.structs.replace(state.policy, **changed)
-    changes = _Changes(moment)
+    changes = Changes(moment)
     if policy != state.policy:
         changes.put(state_key(c.mailbox), msgspec.structs.replace(state, policy=policy))
     return Outcome(changes, [], {"mailbox": c.mailbox})
@@ -336,7 +316,7 @@ def close(view: View, c: Close, moment: Moment, limits: Limits) -> Outcome:
     """End a group."""
     state = _group(view, c.mailbox)
     _require(view, state, c, "owner", "only the owner closes a group")
-    changes = _Changes(moment)
+    changes = Changes(moment)
     if not state.closed:
         changes.put(state_key(c.mailbox), msgspec.structs.replace(state, closed=True))
     return Outcome(changes, [], {"mailbox": c.mailbox})
@@ -361,6 +341,9 @@ def may_read(view: View, mailbox: str, user: str) -> bool:
     if mailbox.startswith(PUBLIC):
         # Not everything in it has reached everybody: gateways ask as `system` and show each user theirs.
         return False
+    if mailbox.startswith(AUTHOR):
+        # Others are shown what is not being pushed any more, and only if they aren't blocked.
+        return user == author_of(mailbox)
     if not mailbox.startswith("group:"):
         return user in _fixed_readers(mailbox)
     state = view.state(mailbox)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from streams.mailboxes import layout
 from streams.mailboxes.layout import NONE, Last
 from streams.public.layout import Standing, decode_entry, decode_standing, standing_key
-from tables.keys import member_key, message_key, state_key
+from tables.keys import member_key, message_key, pushing_key, state_key
 from tables.overlay import Decode
-from tables.rows import AnyEntry, Member, Message, State
+from tables.rows import AnyEntry, Member, Message, Pushing, State
 
 
 class Rows(Protocol):
@@ -17,16 +18,18 @@ class Rows(Protocol):
 
     def get(self, key: bytes, decode: Decode) -> object: ...
     def find(self, key: bytes, decode: Decode) -> object: ...
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
 
 
 class View:
     """Typed reading of rows."""
 
-    __slots__ = ("_find", "_get")
+    __slots__ = ("_find", "_get", "_scan")
 
     def __init__(self, rows: Rows) -> None:
         self._get = rows.get
         self._find = rows.find
+        self._scan = rows.scan
 
     def state(self, mailbox: str) -> State | None:
         """The mailbox, if it exists."""
@@ -35,6 +38,12 @@ class View:
     def member(self, mailbox: str, user: str) -> Member | None:
         """The row of a member, of whatever generation of the mailbox."""
         return self._get(member_key(mailbox, user), layout.decode_member)  # type: ignore[return-value]
+
+    def members(self, mailbox: str, after: str = "") -> Iterator[tuple[str, Member]]:
+        """Rows of members with their names, in the order of names, from the first beyond `after`."""
+        prefix = member_key(mailbox, "")
+        for key, value in self._scan(prefix, member_key(mailbox, after)):
+            yield key[len(prefix) :].decode(), layout.decode_member(value)
 
     def head(self, mailbox: str) -> Last:
         """The last message."""
@@ -51,6 +60,10 @@ class View:
     def message(self, mailbox: str, seq: int) -> Message | None:
         """A kept message."""
         return self._find(message_key(mailbox, seq), layout.decode_message)  # type: ignore[return-value]
+
+    def pushing(self, mailbox: str, seq: int) -> Pushing | None:
+        """How far a post has been pushed that is still on its way."""
+        return self._find(pushing_key(mailbox, seq), layout.decode_pushing)  # type: ignore[return-value]
 
     def entry(self, mailbox: str, seq: int) -> AnyEntry | None:
         """An entry of a public mailbox."""

@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from streams.commands import MailboxCommand, Publish, Release, Withdraw
+from streams.commands import Publish, Release, Withdraw
 from streams.decisions import Change, Moment, Outcome
 from streams.errors import Code, Refused
 from streams.mailboxes.view import View
 from streams.public.layout import Standing
+from streams.schemas import MailboxCommand
 from tables.keys import message_key, state_key
 from tables.rows import AnyEntry, Position, Published, Released, State, Withdrawn
 

@@ -8,9 +8,21 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
-from streams.commands import AnyUserCommand, Open, Touch, UserQuery, decode_user_command
+from streams.commands import (
+    AnyUserCommand,
+    Open,
+    Read,
+    Touch,
+    Unread,
+    UserQuery,
+    decode_user_command,
+)
 from streams.decisions import Change, Moment, Outcome
 from streams.errors import Code, Refused
+from streams.feeds import followers
+from streams.feeds.commands import FeedQuery, FollowersCommand, KeepSnapshot, Pushed, Seen
+from streams.feeds.limits import FeedLimits
+from streams.feeds.queries import answer_feed
 from streams.users import rules, touches
 from streams.users.layout import Totals, decode_cursor, decode_total, total_prefix
 from tables.keys import cursor_key, parse_key
@@ -20,37 +32,41 @@ from tables.rows import Cursor, Position
 
 
 class UserAgent:
-    """How far each user has read, and what has touched them."""
+    """How far each user has read, what has touched them, and whom they follow."""
+
+    def __init__(self, limits: FeedLimits) -> None:
+        self._limits = limits
 
     def decode(self, key: bytes | None, value: bytes | None) -> AnyUserCommand:
         """Decode and validate a record; raises `Malformed`."""
         return decode_user_command(key, value)
 
     def prefetch(self, rows: Overlay, commands: Iterable[Any]) -> None:
-        """Look up all cursors at once."""
-        rows.prefetch(
-            dict.fromkeys(
-                cursor_key(c.user, c.mailbox) for c in commands if type(c) is not UserQuery
-            ),
-            decode_cursor,
-        )
+        """Look up all cursors, and whom pushes are for, at once."""
+        moves = (c for c in commands if isinstance(c, Read | Unread | Touch | Open))
+        rows.prefetch({cursor_key(c.user, c.mailbox): None for c in moves}, decode_cursor)
+        followers.prefetch(rows, [c for c in commands if type(c) is Pushed])
 
     def keys(self, command: Any) -> tuple[str, ...]:
-        """The user; counts are about all users of whichever partition is asked."""
+        """The users; counts are about all users of whichever partition is asked."""
+        if isinstance(command, FollowersCommand):
+            return command.users
         if type(command) is UserQuery and command.what == "counts":
             return ()
         return (command.user,)
 
     def view(self, rows: Overlay) -> Overlay:
-        """The cursors as a batch sees them."""
+        """The rows as a batch sees them."""
         return rows
 
     def is_query(self, command: Any) -> bool:
         """Whether a command only asks."""
-        return type(command) is UserQuery
+        return type(command) is UserQuery or type(command) is FeedQuery
 
     def decide(self, rows: Overlay, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""
+        if isinstance(command, FollowersCommand | Seen | KeepSnapshot):
+            return followers.decide(rows, command, moment, self._limits)
         key = cursor_key(command.user, command.mailbox)
         before = rows.find(key, decode_cursor) or Cursor(Position(0, 0))
         if isinstance(command, Touch | Open):
@@ -63,6 +79,8 @@ class UserAgent:
 
     def answer(self, partition: Partition, query: Any) -> dict[str, Any]:
         """The answer to a query; raises `Refused`."""
+        if type(query) is FeedQuery:
+            return answer_feed(partition, query)
         return _counts(partition, query) if query.what == "counts" else _cursors(partition, query)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import msgspec
 
+from streams.feeds import inboxes
 from tables.keys import parse_key
 from tables.overlay import Overlay, Row
 from tables.rows import Cursor
@@ -68,15 +69,16 @@ class Totals:
 class UserLayout:
     """How user rows are read, and what follows from them."""
 
-    def decode(self, key: bytes, value: bytes) -> Cursor:
+    def decode(self, key: bytes, value: bytes) -> Row:
         """The typed row."""
-        if parse_key(key).kind != "c":
-            raise ValueError(f"no row of a user has the key {key!r}")
-        return decode_cursor(value)
+        kind = parse_key(key).kind
+        return decode_cursor(value) if kind == "c" else inboxes.decode(key, kind, value)
 
     def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:
-        """Bring the totals in line with a row."""
-        if isinstance(row, Cursor) and row.counts:
+        """Bring totals and inboxes in line with a row."""
+        if not isinstance(row, Cursor):
+            inboxes.derive(rows, key, row)
+        elif row.counts:
             _take_counts(rows, parse_key(key).name, row.counts)
 
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from streams.commands import Read, Subscribed, Unread, Unsubscribed
 from streams.errors import Code, Refused
-from streams.ids import PUBLIC, SYSTEM
+from streams.ids import AUTHOR, PUBLIC, SYSTEM
 from tables.rows import Cursor
 
 
@@ -16,6 +16,8 @@ def decide(cursor: Cursor, c: Read | Unread | Subscribed | Unsubscribed) -> Curs
         raise Refused(Code.FORBIDDEN, "only the user moves their own cursor")
     if c.mailbox.startswith(PUBLIC):
         raise Refused(Code.FORBIDDEN, "a cursor in a public mailbox takes only touch and open")
+    if c.mailbox.startswith(AUTHOR):
+        raise Refused(Code.FORBIDDEN, "an author's posts have no cursor: see the feed")
     match c:
         case Read():
             return replace(cursor, read=max(cursor.read, c.seq))

@@ -94,7 +94,7 @@ def test_effects_tell_users_where_they_are(steps):
     model, rules = played(steps)
     inside = {}
     for effect in rules.effects:
-        user, command = effect.user, effect.command
+        user, command = effect.key, effect.command
         assert (command.user, command.by) == (user, "system")
         inside[user, command.mailbox] = type(command).__name__ == "Subscribed"
     for mailbox in model.boxes:

@@ -78,14 +78,14 @@ def test_a_first_message_makes_a_direct_mailbox_and_subscribes_both():
     rules.do(send(2, "ann", mailbox), 1_000)
     state = rules.view.state(mailbox)
     assert (state.epoch, state.members) == (uuid_of(1), 2)
-    assert [effect.user for effect in rules.effects] == ["ann", "bob"]
+    assert [effect.key for effect in rules.effects] == ["ann", "bob"]
 
 
 def test_only_trusted_producers_write_to_a_users_mailbox():
     rules = Rules()
     assert rules.code(send(1, "cid", "user:cid"), 1_000) == "forbidden"
     rules.do(send(1, "system", "user:cid"), 1_000)
-    assert [effect.user for effect in rules.effects] == ["cid"]
+    assert [effect.key for effect in rules.effects] == ["cid"]
 
 
 @pytest.mark.parametrize(

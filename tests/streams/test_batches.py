@@ -132,7 +132,7 @@ def test_the_rows_of_a_command_stay_together_and_are_numbered(writer):
     for entry in [entry for entries in batch.entries for entry in entries]:
         assert isinstance(entry, Entry)
         assert Position(*orjson.loads(entry.value)["at"]) == entry.at
-    assert [effect.user for effect in batch.effects] == ["cid", "dan"]
+    assert [effect.key for effect in batch.effects] == ["cid", "dan"]
     assert batch.at == Position(3, 0)
 
 

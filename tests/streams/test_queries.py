@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.errors import Refused
+from streams.feeds.limits import FeedLimits
 from streams.users.agent import UserAgent
 from tests.tables.logs import AnyAgent, Log, Record, Writer, agent, open_partition, records_of
 
@@ -337,8 +338,8 @@ def users_of(partition, *commands):
 
 def asked(partition, **fields):
     query = {"type": "query", "user": "system", "by": "system", "reply": REPLY} | fields
-    command = UserAgent().decode(b"system", orjson.dumps(query))
-    return orjson.loads(orjson.dumps(UserAgent().answer(partition, command)))
+    command = UserAgent(FeedLimits()).decode(b"system", orjson.dumps(query))
+    return orjson.loads(orjson.dumps(UserAgent(FeedLimits()).answer(partition, command)))
 
 
 def touch(user, *publishes):
@@ -365,17 +366,19 @@ def test_counts_are_those_of_the_partition_that_is_asked(tmp_path):
 
 def test_counts_may_be_asked_of_every_partition_and_cursors_only_of_the_users():
     query = {"type": "query", "user": "system", "by": "system", "reply": REPLY}
-    counts = UserAgent().decode(b"system", orjson.dumps(query | {"what": "counts"}))
-    assert UserAgent().keys(counts) == ()
-    assert UserAgent().keys(UserAgent().decode(b"system", orjson.dumps(query))) == ("system",)
+    counts = UserAgent(FeedLimits()).decode(b"system", orjson.dumps(query | {"what": "counts"}))
+    assert UserAgent(FeedLimits()).keys(counts) == ()
+    assert UserAgent(FeedLimits()).keys(
+        UserAgent(FeedLimits()).decode(b"system", orjson.dumps(query))
+    ) == ("system",)
 
 
 def test_a_cursor_in_a_public_mailbox_is_listed_with_what_waits(tmp_path):
     partition = open_partition(tmp_path)
     users_of(partition, touch("ann", 4) | {"deferred": [7]})
     query = {"type": "query", "user": "ann", "by": "ann", "reply": REPLY}
-    command = UserAgent().decode(b"ann", orjson.dumps(query))
-    (cursor,) = UserAgent().answer(partition, command)["cursors"]
+    command = UserAgent(FeedLimits()).decode(b"ann", orjson.dumps(query))
+    (cursor,) = UserAgent(FeedLimits()).answer(partition, command)["cursors"]
     assert (cursor["mailbox"], cursor["read"], cursor["deferred"]) == (NEWS, 9, [7])
     assert (cursor["day"], cursor["today"]) == (20_000, 1)
     partition.close()

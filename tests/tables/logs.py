@@ -9,6 +9,7 @@ from rocksdict import Rdict
 
 from streams.batches import Batch
 from streams.decisions import Agent
+from streams.feeds.limits import FeedLimits
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
@@ -68,7 +69,7 @@ class AnyAgent(MailboxAgent):
 
     def __init__(self) -> None:
         super().__init__(Limits())
-        self._users = UserAgent()
+        self._users = UserAgent(FeedLimits())
 
     def decode(self, key: bytes | None, value: bytes | None) -> Any:
         agent = self._users if b'"user":' in (value or b"") else super()

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 
 from streams.decisions import Moment
+from streams.feeds.limits import FeedLimits
 from streams.partitioning import partition_of
 from streams.users.agent import UserAgent
 from streams.users.layout import Totals, UserLayout, decode_cursor
@@ -21,7 +22,7 @@ class Cursors:
     """One partition; decides commands one after the other."""
 
     def __init__(self) -> None:
-        self._agent = UserAgent()
+        self._agent = UserAgent(FeedLimits())
         self._rows = Overlay(Nothing(), UserLayout())  # type: ignore[arg-type]
         self._offset = 0
         self._accepted: list[tuple[int, Command, int]] = []

@@ -1,0 +1,28 @@
+"""Bodies: JSON that is handed on as it came."""
+
+from __future__ import annotations
+
+import msgspec
+import orjson
+
+from streams.errors import Code, Malformed
+
+
+def readable(body: msgspec.Raw, limit: int) -> msgspec.Raw:
+    """A body that every reader gets as it is: within `limit` bytes, on one line, and read by all parsers."""
+    content = bytes(body)
+    if len(content) > limit:
+        raise Malformed(Code.TOO_LARGE, f"a body may have {limit} bytes, this has {len(content)}")
+    try:
+        orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(Code.BAD_REQUEST, f"body: {error}") from None
+    if b"\n" in content or b"\r" in content:
+        return msgspec.Raw(msgspec.json.format(content, indent=-1))
+    return body
+
+
+def same(one: msgspec.Raw, other: msgspec.Raw) -> bool:
+    """Whether two bodies say the same, whatever spaces and order of keys they have."""
+    left, right = bytes(one), bytes(other)
+    return left == right or bool(msgspec.json.decode(left) == msgspec.json.decode(right))
