@@ -72,3 +72,10 @@ CONTRASTS = """() => {
   return ratios;
 }"""
 """The contrast of each visible text with its background."""
+
+KEEP_PROGRESS = """() => {
+  window.progress = [];
+  const bar = document.getElementById("spread-bar");
+  new MutationObserver(() => progress.push(bar.value)).observe(bar, { attributes: true });
+}"""
+"""From here on, each value of the console's progress bar is kept in `progress`."""

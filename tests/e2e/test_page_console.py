@@ -2,26 +2,26 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.e2e.conftest import Open
+from tests.e2e.conftest import Connect, Open
 from tests.e2e.page_console import Console
-from tests.e2e.page_scripts import CONTRASTS
+from tests.e2e.page_scripts import CONTRASTS, KEEP_PROGRESS
 from tests.e2e.page_tab import PHONE
-from tests.processes import System
-from tests.records import unique
+from tests.processes import Gateway, System
+from tests.records import new_id, unique
 
 
 @pytest.fixture
 async def console(browser: Browser, stack: System) -> AsyncIterator[Open]:
-    """console(address="", **context options): a new operator's tab, logged in and connected."""
+    """console(address="", url=..., **context options): a new operator's tab, logged in and connected."""
     tabs: list[Console] = []
 
-    async def console(address: str = "", **options: object) -> Console:
-        tabs.append(await Console.open(browser, stack.http, **options))
+    async def console(address: str = "", url: str = "", **options: object) -> Console:
+        tabs.append(await Console.open(browser, url or stack.http, **options))
         user = unique("operator")
         await tabs[-1].operate(user, stack.token(user, role="operator"), address)
         await tabs[-1].connected()
@@ -32,6 +32,13 @@ async def console(browser: Browser, stack: System) -> AsyncIterator[Open]:
     for tab in tabs:
         await tab.context.close()
     assert [problem for tab in tabs for problem in tab.problems] == []
+
+
+@pytest.fixture
+def slow_release(stack: System) -> Iterator[Gateway]:
+    """A gateway that shows a release to two users a second."""
+    with stack.gateway(READCAST_GATEWAY_PUBLIC_RATE="2") as gateway:
+        yield gateway.wait_ready()
 
 
 async def test_in_the_demo_an_operator_logs_in_with_one_click(browser: Browser, stack: System):
@@ -178,6 +185,55 @@ async def test_a_decision_on_what_is_no_longer_so_is_a_conflict(console: Open):
     await one.button("Withdraw").click()
     await one.page.locator("#confirm-yes").click()
     await expect(two.state).to_have_text("Withdrawn")
+
+
+async def test_earlier_entries_of_the_trail_are_loaded_on_demand(console: Open, operate: Connect):
+    news, olga = unique("public:news"), await operate()
+    for number in range(53):
+        await olga.request(
+            "publish", mailbox=news, id=new_id(), title=f"{number}", body={"text": ""}
+        )
+    desk = await console(f"{news}/53")
+    trail = desk.page.locator("#trail li .trail-seq")
+    newest = [f"#{seq}" for seq in range(53, 0, -1)]
+    await expect(trail).to_have_text(newest[:50])
+    await desk.button("Show earlier entries").click()
+    await expect(trail).to_have_text(newest)
+    await expect(desk.button("Show earlier entries")).to_be_hidden()
+    await desk.raise_to(1)
+    await expect(trail).to_have_text(["#54", *newest[:49]])
+    await expect(desk.button("Show earlier entries")).to_be_visible()
+
+
+async def test_a_release_that_is_being_spread_shows_how_far_it_is(
+    console: Open, dial: Connect, stack: System, slow_release: Gateway
+):
+    crew = unique("crew")
+    users = [await dial(unique("user"), url=slow_release.ws) for _ in range(6)]
+    for user in users:
+        await user.hello(stack.token(user.user, crew=crew))
+        await user.sync()
+    desk = await console(url=slow_release.http)
+    audience = json.dumps({"claim": "crew", "in": [crew]})
+    await desk.publish(unique("public:news"), "Title", "Text", audience=audience)
+    bar = desk.page.locator("#spread-bar")
+    await expect(bar).to_be_hidden()
+    await desk.page.evaluate(KEEP_PROGRESS)
+    await desk.raise_to(100)
+    await expect(bar).to_have_attribute("max", "6")
+    await expect(desk.page.locator("#list progress")).to_have_count(1)
+    await expect(desk.page.locator("#spread-words")).to_have_text(
+        "Spreading: 6 of 6 connected users"
+    )
+    await expect(bar).to_have_js_property("value", 6)
+    values = await desk.page.evaluate("progress")
+    assert values == sorted(values)
+    assert any(0 < value < 6 for value in values)
+    await expect(desk.count("online")).to_have_text("6")
+    await expect(bar).to_be_hidden()
+    await expect(desk.page.locator("#list progress")).to_have_count(0)
+    for user in users:
+        await user.expect("notice", title="Title")
 
 
 async def test_the_console_works_by_keyboard(console: Open):
