@@ -17,6 +17,7 @@ NAMES = (
     "end_to_end_p50_vs_bare",
     "records_per_message",
     "public_records_per_publish",
+    "public_pulls_vs_ping",
 )
 RESULTS = BUILD / "bench.json"
 

@@ -40,6 +40,10 @@ class Process:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def check(self) -> None:
         """Raise ProcessError if it has ended."""
         code = self._child.poll()
@@ -93,6 +97,12 @@ def stop_on_sigterm() -> None:
     """Let SIGTERM and SIGINT end this process the way that stops its children too."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:

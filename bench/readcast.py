@@ -33,11 +33,12 @@ def start_worker(broker: Broker, health_port: int | None = None) -> Process:
     )
 
 
-def start_gateway(broker: Broker, port: int) -> Process:
+def start_gateway(broker: Broker, port: int, **settings: str) -> Process:
+    """A gateway; `settings` are variables of its environment."""
     return Process(
         [PYTHON, "-m", "gateway"],
         broker.folder / "gateway.log",
-        environment(broker, READCAST_GATEWAY_PORT=str(port)),
+        environment(broker, READCAST_GATEWAY_PORT=str(port), **settings),
     )
 
 

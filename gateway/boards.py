@@ -84,7 +84,7 @@ class Boards:
     """Which public mailboxes there are, kept current from the log.
 
     `changed` is called for each entry that comes live. An entry that doesn't follow the last one
-    shows a hole: the missing ones are asked for, and it comes with them.
+    shows a hole: the missing ones are asked for, and it comes with them. `changes` counts entries.
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class Boards:
         self._changed = changed
         self._boards: dict[str, PublicBoard] = {}
         self.bytes = 0
+        self.changes = 0
         self.loaded = asyncio.Event()
 
     def __len__(self) -> int:
@@ -134,6 +135,7 @@ class Boards:
         self.stop()
         self._boards.clear()
         self.bytes = 0
+        self.changes += 1
 
     def take(self, mailbox: str, entry: AnyEntry) -> None:
         """Take an entry from the log."""
@@ -164,6 +166,7 @@ class Boards:
 
     def _keep(self, board: PublicBoard, entry: AnyEntry) -> None:
         self.bytes += board.take(entry)
+        self.changes += 1
         if self.bytes > self._limit:
             self._make_room()
         if self.loaded.is_set():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.answers import Fact
 from gateway.channel import Channel
@@ -100,18 +100,31 @@ class Box:
         return True
 
 
+class NoticesPage(NamedTuple):
+    """Notices as they were listed last: for which question and state, until when (ms), and the JSON."""
+
+    asked: tuple[object, ...]
+    until: float
+    json: bytes
+
+
 class User:
-    """A user with local sessions."""
+    """A user with local sessions.
+
+    changes: counts changes of cursors and claims, which say what notices the user finds. page: the last one.
+    """
 
     __slots__ = (
         "admitting",
         "boxes",
+        "changes",
         "cursors",
         "cursors_loading",
         "loading",
         "looking",
         "moved",
         "name",
+        "page",
         "passed",
         "sessions",
         "shown",
@@ -128,6 +141,8 @@ class User:
         self.looking: asyncio.Task[None] | None = None
         self.moved: asyncio.Event | None = None
         self.passed: dict[str, int] = {}
+        self.page: NoticesPage | None = None
+        self.changes = 0
         self.shown: set[tuple[str, int]] = set()
 
     @property
@@ -156,14 +171,20 @@ class User:
         if known is not None and cursor.at <= known.at:
             return False
         self.cursors[mailbox] = cursor
+        self.changes += 1
         if self.moved is not None:
             self.moved.set()
         return True
 
+    def claims_changed(self) -> None:
+        """What did not reach the user may do so now, and the other way round."""
+        self.passed.clear()
+        self.changes += 1
+
     def forget_positions(self) -> None:
         """Whatever is asked or read from here on is newer than what is known."""
         self.cursors.clear()
-        self.passed.clear()
+        self.claims_changed()
         for box in self.boxes.values():
             box.member_at = ORIGIN
 
@@ -203,6 +224,7 @@ class Users:
     def leave(self, session: Session, user: User) -> list[Channel]:
         """Remove a session; returns the channels that may be unused without the user."""
         user.sessions.discard(session)
+        user.claims_changed()
         if user.sessions:
             return []
         self._users.pop(user.name, None)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
 
 from gateway import wire
 from gateway.boards import Boards, PublicBoard
-from gateway.boxes import User
+from gateway.boxes import NoticesPage, User
 from streams.public.board import Notice
 from tables.rows import ORIGIN, Cursor
 
 NO_CURSOR = Cursor(at=ORIGIN)
+
+READY = 1_000
+"""Notices that are kept encoded: those of the day are sent to everybody."""
 
 Claims = Mapping[str, Any]
 
@@ -63,15 +71,18 @@ def reaches_at(notice: Notice, user: User) -> int | None:
 
 
 def _reaches_at(notice: Notice, name: str, claims: list[Claims]) -> int | None:
+    if len(claims) == 1:
+        return notice.reaches_at(name, claims[0])
     entries = (notice.reaches_at(name, one) for one in claims)
     return min((entry for entry in entries if entry is not None), default=None)
 
 
-def found(board: PublicBoard, user: User) -> Iterator[Found]:
-    """What has been shown to the user and still stands, in the order of seqs."""
+def found(board: PublicBoard, user: User, before: int | None = None) -> Iterator[Found]:
+    """What has been shown to the user and still stands, newest first."""
     cursor, now, claims = cursor_of(user, board.mailbox), now_ms(), claims_of(user)
     waiting, opened = set(cursor.deferred), set(cursor.opened)
-    for publish, notice in board.board.notices.items():
+    for notice in board.board.newest(before):
+        publish = notice.entry.seq
         is_shown = (board.mailbox, publish) in user.shown
         if notice.over(now) or (publish > cursor.read and not is_shown):
             continue
@@ -80,26 +91,38 @@ def found(board: PublicBoard, user: User) -> Iterator[Found]:
             yield Found(board, notice, entry, publish in opened)
 
 
-def page(
+def page_json(
+    boards: Boards, user: User, mailbox: str | None, before: int | None, limit: int
+) -> bytes:
+    """The fields `notices` and `more` of a page, as JSON without braces; kept until something changes."""
+    # What was shown shrinks only with an entry of the board, so its number tells whether it has changed.
+    asked = mailbox, before, limit, boards.changes, user.changes, len(user.shown)
+    page = user.page
+    if page is None or page.asked != asked or page.until <= now_ms():
+        some, more = _page(boards, user, mailbox, before, limit)
+        until = min((one.notice.entry.expires or math.inf for one in some), default=math.inf)
+        listed = b",".join(map(_json, some))
+        json = b'"notices":[%b],"more":%b' % (listed, b"true" if more else b"false")
+        page = user.page = NoticesPage(asked, until, json)
+    return page.json
+
+
+def _page(
     boards: Boards, user: User, mailbox: str | None, before: int | None, limit: int
 ) -> tuple[list[Found], bool]:
     """What a user may find, newest first, and whether there is more. Times are never split between pages."""
     some = boards.all() if mailbox is None else [boards.get(mailbox)]
-    all_found = sorted(
-        (
-            one
-            for board in some
-            if board is not None
-            for one in found(board, user)
-            if before is None or one.notice.entry.ts < before
-        ),
-        key=lambda one: one.place,
-        reverse=True,
-    )
-    end = min(limit, len(all_found))
-    while 0 < end < len(all_found) and all_found[end].place[0] == all_found[end - 1].place[0]:
-        end += 1
-    return all_found[:end], end < len(all_found)
+    by_board = (found(board, user, before) for board in some if board is not None)
+    newest = merge(*by_board, key=_place, reverse=True)
+    listed = list(islice(newest, limit))
+    for one in newest:
+        if one.notice.entry.ts != listed[-1].notice.entry.ts:
+            return listed, True
+        listed.append(one)
+    return listed, False
+
+
+_place = attrgetter("place")
 
 
 def fields(board: PublicBoard, notice: Notice, entry: int) -> dict[str, object]:
@@ -117,6 +140,7 @@ def fields(board: PublicBoard, notice: Notice, entry: int) -> dict[str, object]:
     }
 
 
+@lru_cache(READY)
 def notice_event(board: PublicBoard, notice: Notice, entry: int, *, again: bool) -> bytes:
     """Encode a `notice` event."""
     return wire.event("notice", None, **fields(board, notice, entry), again=again)
@@ -127,9 +151,9 @@ def withdrawn_event(mailbox: str, publish: int) -> bytes:
     return wire.event("withdrawn", mailbox=mailbox, publish=publish)
 
 
-def notices_event(ref: wire.Ref, some: list[Found], *, more: bool) -> bytes:
-    """Encode the answer to `notices`."""
-    return wire.event("notices", ref, notices=[one.fields() for one in some], more=more)
+@lru_cache(READY)
+def _json(one: Found) -> bytes:
+    return orjson.dumps(one.fields())
 
 
 def sync_entries(boards: Boards, user: User) -> Iterator[tuple[tuple[int, str], dict[str, object]]]:
@@ -137,7 +161,7 @@ def sync_entries(boards: Boards, user: User) -> Iterator[tuple[tuple[int, str], 
     for board in boards.all():
         some = list(found(board, user))
         if some:
-            last = max(some, key=lambda one: one.place).notice.entry
+            last = some[0].notice.entry
             yield (
                 (last.ts, board.mailbox),
                 {

@@ -82,14 +82,20 @@ class PublicOperations:
         self._spreads.watchers.discard(session)
 
     async def _notices(self, session: Session, frame: wire.Notices) -> None:
-        session.spawn(self._find(session, frame), frame.ref)
+        if session.user.has_cursors:
+            self._show_notices(session, frame)
+        else:
+            session.spawn(self._find(session, frame), frame.ref)
 
     async def _find(self, session: Session, frame: wire.Notices) -> None:
         await self._loader.cursors(session.user)
-        some, more = notices.page(
+        self._show_notices(session, frame)
+
+    def _show_notices(self, session: Session, frame: wire.Notices) -> None:
+        json = notices.page_json(
             self._boards, session.user, frame.mailbox, frame.before, frame.limit
         )
-        session.emit(notices.notices_event(frame.ref, some, more=more))
+        session.emit(wire.ready_event("notices", frame.ref, json))
 
     async def _open(self, session: Session, frame: wire.Open) -> None:
         user = session.user

@@ -94,7 +94,7 @@ class Touching:
 
     def claims_changed(self, user: User) -> None:
         """What did not reach the user may do so now, unless the cursor has passed it."""
-        user.passed.clear()
+        user.claims_changed()
 
     def look(self, user: User) -> None:
         """Touch the user with whatever there is; a look that is on its way finds it, too."""

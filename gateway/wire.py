@@ -348,6 +348,11 @@ def event(op: str, ref: Ref = None, **fields: object) -> bytes:
     return orjson.dumps(content)
 
 
+def ready_event(op: str, ref: Ref, fields: bytes) -> bytes:
+    """An event whose other fields are ready JSON, without braces: nothing of them is copied twice."""
+    return b"%b,%b}" % (event(op, ref)[:-1], fields)
+
+
 def error_event(error: Refused, ref: Ref = None, mailbox: str | None = None) -> bytes:
     """Encode a refusal; `mailbox` where one request is about several."""
     fields: dict[str, object] = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from operator import attrgetter
 
 from streams.public.audience import Audience, Claims, compile_audience
 from streams.public.disturbance import Candidate
@@ -22,6 +24,11 @@ class Notice:
         self.stages = [_stage(entry)]
         self.withdrawn = False
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place in the order of time."""
+        return self.entry.ts, self.entry.seq
+
     def over(self, now: int) -> bool:
         """Whether it is withdrawn, or expired at `now` (ms since 1970)."""
         return self.withdrawn or 0 < self.entry.expires <= now
@@ -39,6 +46,7 @@ class Board:
     def __init__(self) -> None:
         self.head = 0
         self.notices: dict[int, Notice] = {}
+        self._by_time: list[Notice] = []
         self._stages: list[int] = []
         self._publishes: dict[int, int] = {}
 
@@ -48,7 +56,8 @@ class Board:
             return
         self.head = entry.seq
         if isinstance(entry, Published):
-            self.notices[entry.seq] = Notice(entry)
+            notice = self.notices[entry.seq] = Notice(entry)
+            insort(self._by_time, notice, key=_place)
             self._add_stage(entry.seq, entry.seq)
         elif entry.publish in self.notices:
             notice = self.notices[entry.publish]
@@ -64,11 +73,20 @@ class Board:
 
     def forget(self, publish: int) -> None:
         """Drop a publish from memory: it reaches nobody any more."""
-        if self.notices.pop(publish, None) is not None:
+        notice = self.notices.pop(publish, None)
+        if notice is not None:
+            self._by_time.remove(notice)
             self._publishes = {
                 seq: about for seq, about in self._publishes.items() if about != publish
             }
             self._stages = sorted(self._publishes)
+
+    def newest(self, before: int | None = None) -> Iterator[Notice]:
+        """All publishes, or those from before a time (ms since 1970), newest first."""
+        end = len(self._by_time)
+        if before is not None:
+            end = bisect_left(self._by_time, (before, 0), key=_place)
+        return islice(reversed(self._by_time), len(self._by_time) - end, None)
 
     def coming(self, user: str, claims: Claims, after: int, now: int) -> list[Candidate]:
         """What reaches a user beyond entry `after` and still stands, in the order of entries."""
@@ -104,6 +122,9 @@ class Board:
             and (entry := notice.reaches_at(user, claims)) is not None
             and entry <= upto
         ]
+
+
+_place = attrgetter("place")
 
 
 def _stage(entry: Published | Released) -> Stage:

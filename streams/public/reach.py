@@ -9,6 +9,7 @@ so that each further stage holds all earlier ones, and buckets of two publishes 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import cache
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -30,6 +31,7 @@ def bucket(publish_id: str, user: str) -> int:
     return int.from_bytes(digest, "big") % BUCKETS
 
 
+@cache
 def share(percent: float) -> int:
     """The number of buckets that a percentage comes to."""
     return round(percent * BUCKETS / 100)
