@@ -152,10 +152,11 @@ class Touched(Struct, frozen=True):
 
 
 class Counts(Struct, frozen=True):
-    """How often each publish was touched and opened, by the users of one partition."""
+    """How often each publish and each further stage was touched and opened, in one partition."""
 
     mailbox: str
     counts: dict[int, tuple[int, int]]
+    stages: dict[int, tuple[int, int]] = {}
 
 
 class Named(Struct, frozen=True):

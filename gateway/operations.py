@@ -7,13 +7,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import msgspec
-import structlog
-
 from gateway import shows, wire
 from gateway.auth import Tokens
 from gateway.boxes import User, Users
-from gateway.errors import CloseCode, Disconnect, unavailable
+from gateway.errors import CloseCode, Disconnect
 from gateway.hub import Hub
 from gateway.limits import Connections
 from gateway.loader import Loader
@@ -27,13 +24,8 @@ from gateway.watching import Watching
 from streams import commands
 from streams.errors import Code, Refused
 from streams.ids import MailboxId, parse_mailbox
-from streams.schemas import MailboxCommand, UserCommand
-
-log = structlog.get_logger()
 
 Handle = Callable[[Session, Any], Awaitable[None]]
-Show = Callable[[Answer], list[bytes]]
-"""The events that show an answer to the client."""
 
 
 class Operations:
@@ -62,6 +54,7 @@ class Operations:
         self._tokens = tokens
         self._connections = connections
         self._settings = settings
+        self._ask = partial(shows.ask, requests)
         self._handlers: dict[type[wire.Frame], Handle] = {
             wire.Ping: self._ping,
             wire.Sync: self._sync,
@@ -192,10 +185,7 @@ class Operations:
         session.ack(frame.mailbox, frame.seq)
 
     async def _send(self, session: Session, frame: wire.Send) -> None:
-        if len(frame.body) > self._settings.body_bytes:
-            message = f"a body is at most {self._settings.body_bytes} bytes"
-            raise Refused(Code.TOO_LARGE, message)
-        wire.check_body(bytes(frame.body))
+        wire.check_body(bytes(frame.body), self._settings.body_bytes)
         command = commands.Send(
             mailbox=frame.mailbox,
             by=session.user.name,
@@ -343,17 +333,6 @@ class Operations:
             self._watching.added(session.user, frame.mailbox)
         return shows.named(op, frame, answer)
 
-    async def _ask(
-        self,
-        session: Session,
-        frame: wire.Frame,
-        command: MailboxCommand | UserCommand,
-        show: Show,
-    ) -> None:
-        """Produce a command now; its answer becomes an event whenever it comes."""
-        future = await self._requests.ask(command, session.quota)
-        future.add_done_callback(lambda done: _answer(session, frame.ref, show, done.result()))
-
 
 _managed: dict[type[wire.CommandFrame], Any] = {
     wire.Role: commands.Role,
@@ -362,17 +341,6 @@ _managed: dict[type[wire.CommandFrame], Any] = {
     wire.Close: commands.Close,
     wire.Trim: commands.Trim,
 }
-
-
-def _answer(session: Session, ref: wire.Ref, show: Show, answer: Answer) -> None:
-    if isinstance(answer, Refused):
-        session.refuse(answer, ref)
-        return
-    try:
-        session.emit(*show(answer))
-    except (msgspec.DecodeError, TypeError):
-        log.exception("answer not understood", session=session.id)
-        session.refuse(unavailable("the answer could not be read; try again"), ref)
 
 
 def _check_reach(user: User, mailbox: str) -> None:

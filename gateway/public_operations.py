@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import msgspec
 import orjson
-import structlog
 
-from gateway import notices, wire
-from gateway.answers import decode_counts, decode_receipt
+from gateway import notices, shows, wire
 from gateway.boards import Boards, PublicBoard
-from gateway.errors import unavailable
+from gateway.counts import NONE, Counted, Counts
 from gateway.loader import Loader
 from gateway.notices import now_ms
-from gateway.requests import Answer, Requests, result_of
+from gateway.requests import Requests
 from gateway.session import Session
 from gateway.settings import Settings
 from gateway.spread import Spreads
@@ -28,16 +24,8 @@ from streams.errors import Code, Refused
 from streams.ids import SYSTEM
 from streams.public import checks
 from streams.public.board import Notice
-from streams.schemas import MailboxCommand, UserCommand
-
-log = structlog.get_logger()
 
 Handle = Callable[[Session, Any], Awaitable[None]]
-
-COUNTS_SECONDS = 1.0
-"""Least time between two questions for counts, which go to every partition."""
-
-Totals = dict[int, tuple[int, int]]
 
 
 class PublicOperations:
@@ -59,6 +47,7 @@ class PublicOperations:
         self._spreads = spreads
         self._settings = settings
         self._counts = Counts(requests, boards, settings.pipeline.partitions)
+        self._ask = partial(shows.ask, requests)
         self.handlers: dict[type[wire.Frame], Handle] = {
             wire.Notices: self._notices,
             wire.Open: self._open,
@@ -100,7 +89,8 @@ class PublicOperations:
     async def _open(self, session: Session, frame: wire.Open) -> None:
         user = session.user
         _, notice = self._notice(frame.mailbox, frame.publish)
-        if notices.reaches_at(notice, user) is None or notice.over(now_ms()):
+        entry = notices.reaches_at(notice, user)
+        if entry is None or notice.over(now_ms()):
             raise Refused(Code.NOT_FOUND, f"there is no publish {frame.publish} for you")
         command = commands.Open(
             user=user.name,
@@ -108,17 +98,12 @@ class PublicOperations:
             reply=self._requests.address(),
             mailbox=frame.mailbox,
             publish=frame.publish,
+            entry=entry,
         )
-        fields = {"mailbox": frame.mailbox, "publish": frame.publish}
-        await self._ask(
-            session, frame, command, lambda _: wire.event("opened", frame.ref, **fields)
-        )
+        await self._ask(session, frame, command, partial(shows.opened, frame))
 
     async def _publish(self, session: Session, frame: wire.Publish) -> None:
-        if len(frame.body) > self._settings.body_bytes:
-            message = f"a body is at most {self._settings.body_bytes} bytes"
-            raise Refused(Code.TOO_LARGE, message)
-        wire.check_body(bytes(frame.body))
+        wire.check_body(bytes(frame.body), self._settings.body_bytes)
         command = commands.Publish(
             mailbox=frame.mailbox,
             by=session.user.name,
@@ -132,7 +117,7 @@ class PublicOperations:
             audience=frame.audience,
         )
         checks.check(command)
-        await self._ask(session, frame, command, partial(_accepted, "published", frame, None))
+        await self._ask(session, frame, command, partial(shows.accepted, "published", frame))
 
     async def _release(self, session: Session, frame: wire.Release) -> None:
         command = commands.Release(
@@ -145,9 +130,7 @@ class PublicOperations:
             expect=frame.expect,
         )
         checks.check(command)
-        await self._ask(
-            session, frame, command, partial(_accepted, "released", frame, frame.publish)
-        )
+        await self._ask(session, frame, command, partial(shows.accepted, "released", frame))
 
     async def _withdraw(self, session: Session, frame: wire.Withdraw) -> None:
         command = commands.Withdraw(
@@ -158,9 +141,7 @@ class PublicOperations:
             publish=frame.publish,
             expect=frame.expect,
         )
-        await self._ask(
-            session, frame, command, partial(_accepted, "withdrew", frame, frame.publish)
-        )
+        await self._ask(session, frame, command, partial(shows.accepted, "withdrew", frame))
 
     async def _board(self, session: Session, frame: wire.ShowBoard) -> None:
         self._spreads.watchers.add(session)
@@ -169,7 +150,7 @@ class PublicOperations:
     async def _show_board(self, session: Session, frame: wire.ShowBoard) -> None:
         counts = await self._counts.latest()
         mailboxes = [
-            _board_fields(board, counts.get(board.mailbox, {})) for board in self._boards.all()
+            _board_fields(board, counts.get(board.mailbox, NONE)) for board in self._boards.all()
         ]
         session.emit(wire.event("board", frame.ref, mailboxes=mailboxes))
 
@@ -182,7 +163,7 @@ class PublicOperations:
             before=frame.before,
             limit=frame.limit,
         )
-        await self._ask(session, frame, query, partial(_entries_event, frame))
+        await self._ask(session, frame, query, partial(shows.entries, frame))
 
     async def _preview(self, session: Session, frame: wire.Preview) -> None:
         board, notice = self._notice(frame.mailbox, frame.publish)
@@ -208,61 +189,6 @@ class PublicOperations:
             raise Refused(Code.NOT_FOUND, f"there is no publish {publish} in {mailbox}")
         return board, notice
 
-    async def _ask(
-        self,
-        session: Session,
-        frame: wire.Frame,
-        command: MailboxCommand | UserCommand,
-        show: Callable[[msgspec.Raw], bytes],
-    ) -> None:
-        future = await self._requests.ask(command, session.quota)
-        future.add_done_callback(lambda done: _answer(session, frame.ref, show, done.result()))
-
-
-class Counts:
-    """Totals of touched and opened over all partitions, asked at most once a second for all who want them."""
-
-    def __init__(self, requests: Requests, boards: Boards, partitions: int) -> None:
-        self._requests = requests
-        self._boards = boards
-        self._partitions = partitions
-        self._loop = asyncio.get_running_loop()
-        self._asked = 0.0
-        self._task: asyncio.Task[dict[str, Totals]] | None = None
-
-    async def latest(self) -> dict[str, Totals]:
-        """Per mailbox and publish; raises `Refused` where a partition doesn't answer."""
-        now = self._loop.time()
-        if self._task is None or (self._task.done() and now - self._asked >= COUNTS_SECONDS):
-            self._asked = now
-            self._task = asyncio.create_task(self._ask_all())
-        return await asyncio.shield(self._task)
-
-    async def _ask_all(self) -> dict[str, Totals]:
-        mailboxes = [board.mailbox for board in self._boards.all()]
-        answers = [
-            (mailbox, await self._ask(mailbox, number))
-            for mailbox in mailboxes
-            for number in range(self._partitions)
-        ]
-        counts: dict[str, Totals] = {mailbox: {} for mailbox in mailboxes}
-        for mailbox, answer in answers:
-            totals = counts[mailbox]
-            for publish, (touched, opened) in decode_counts(await result_of(answer)).counts.items():
-                before = totals.get(publish, (0, 0))
-                totals[publish] = before[0] + touched, before[1] + opened
-        return counts
-
-    async def _ask(self, mailbox: str, partition: int) -> asyncio.Future[Answer]:
-        query = commands.UserQuery(
-            user=SYSTEM,
-            by=SYSTEM,
-            reply=self._requests.address(),
-            what="counts",
-            mailbox=mailbox,
-        )
-        return await self._requests.ask(query, partition=partition)
-
 
 def _is_operator(session: Session) -> bool:
     return session.identity is not None and session.identity.is_operator
@@ -277,55 +203,15 @@ def _for_operators(handle: Handle) -> Handle:
     return checked
 
 
-def _answer(
-    session: Session, ref: wire.Ref, show: Callable[[msgspec.Raw], bytes], answer: Answer
-) -> None:
-    if isinstance(answer, Refused):
-        session.refuse(answer, ref)
-        return
-    try:
-        if not isinstance(answer, msgspec.Raw):
-            raise TypeError(f"expected a reply, not {type(answer).__name__}")
-        session.emit(show(answer))
-    except (msgspec.DecodeError, TypeError):
-        log.exception("answer not understood", session=session.id)
-        session.refuse(unavailable("the answer could not be read; try again"), ref)
-
-
-def _accepted(op: str, frame: wire.MailboxFrame, publish: int | None, answer: msgspec.Raw) -> bytes:
-    receipt = decode_receipt(answer)
-    return wire.event(
-        op,
-        frame.ref,
-        mailbox=frame.mailbox,
-        publish=receipt.seq if publish is None else publish,
-        entry=receipt.seq,
-        ts=receipt.ts,
-        duplicate=receipt.duplicate,
-    )
-
-
-def _entries_event(frame: wire.Entries, answer: msgspec.Raw) -> bytes:
-    page = orjson.loads(bytes(answer))
-    entries = page["messages"][::-1]
-    return wire.event(
-        "entries", frame.ref, mailbox=frame.mailbox, entries=entries, more=page["more"]
-    )
-
-
-def _board_fields(board: PublicBoard, counts: Totals) -> dict[str, object]:
-    publishes = [
-        _publish_fields(board, notice, counts.get(publish, (0, 0)))
-        for publish, notice in board.board.notices.items()
-    ]
+def _board_fields(board: PublicBoard, counted: Counted) -> dict[str, object]:
+    publishes = [_publish_fields(board, notice, counted) for notice in board.board.notices.values()]
     return {"mailbox": board.mailbox, "head": board.board.head, "publishes": publishes}
 
 
-def _publish_fields(
-    board: PublicBoard, notice: Notice, total: tuple[int, int]
-) -> dict[str, object]:
+def _publish_fields(board: PublicBoard, notice: Notice, counted: Counted) -> dict[str, object]:
     published = notice.entry
     stages = board.stages[published.seq]
+    totals = counted.of(published.seq, [stage.seq for stage in stages], board.board.head)
     return {
         "publish": published.seq,
         "id": published.id,
@@ -347,11 +233,13 @@ def _publish_fields(
                 "ts": stage.ts,
                 "percent": stage.release.percent,
                 "users": len(stage.release.users),
+                "touched": touched,
+                "opened": opened,
             }
-            for stage in stages
+            for stage, (touched, opened) in zip(stages, totals.stages, strict=True)
         ],
-        "touched": total[0],
-        "opened": total[1],
+        "touched": totals.touched,
+        "opened": totals.opened,
         "online": board.shown.get(published.seq, 0),
     }
 

@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import orjson
+import structlog
 
 from gateway import answers, wire
-from gateway.requests import Answer
+from gateway.errors import unavailable
+from gateway.requests import Answer, Requests
+from gateway.session import Session
 from gateway.timeline import Page
+from streams.errors import Refused
+from streams.schemas import MailboxCommand, UserCommand
 from tables.rows import Cursor, Message
+
+log = structlog.get_logger()
+
+Show = Callable[[Answer], list[bytes]]
+"""The events that show an answer to the client."""
+
+
+async def ask(
+    requests: Requests,
+    session: Session,
+    frame: wire.Frame,
+    command: MailboxCommand | UserCommand,
+    show: Show,
+) -> None:
+    """Produce a command now; its answer becomes events whenever it comes."""
+    future = await requests.ask(command, session.quota)
+    future.add_done_callback(lambda done: _answer(session, frame.ref, show, done.result()))
+
+
+def _answer(session: Session, ref: wire.Ref, show: Show, answer: Answer) -> None:
+    if isinstance(answer, Refused):
+        session.refuse(answer, ref)
+        return
+    try:
+        session.emit(*show(answer))
+    except (msgspec.DecodeError, TypeError):
+        log.exception("answer not understood", session=session.id)
+        session.refuse(unavailable("the answer could not be read; try again"), ref)
 
 
 def sent(frame: wire.Send, answer: Answer) -> list[bytes]:
@@ -83,6 +118,37 @@ def done(frame: wire.CommandFrame, answer: Answer) -> list[bytes]:
     """The operations that manage a mailbox."""
     fields = orjson.loads(bytes(_raw(answer))) | {"mailbox": frame.mailbox, "of": wire.op_of(frame)}
     return [wire.event("done", frame.ref, **fields)]
+
+
+def opened(frame: wire.Open, _answer: Answer) -> list[bytes]:
+    """An `open`."""
+    return [wire.event("opened", frame.ref, mailbox=frame.mailbox, publish=frame.publish)]
+
+
+def accepted(
+    op: str, frame: wire.Publish | wire.Release | wire.Withdraw, answer: Answer
+) -> list[bytes]:
+    """An operator's command: which entry it became."""
+    receipt = answers.decode_receipt(_raw(answer))
+    event = wire.event(
+        op,
+        frame.ref,
+        mailbox=frame.mailbox,
+        publish=receipt.seq if isinstance(frame, wire.Publish) else frame.publish,
+        entry=receipt.seq,
+        ts=receipt.ts,
+        duplicate=receipt.duplicate,
+    )
+    return [event]
+
+
+def entries(frame: wire.Entries, answer: Answer) -> list[bytes]:
+    """A page of the audit trail, newest first."""
+    page = orjson.loads(bytes(_raw(answer)))
+    newest = page["messages"][::-1]
+    return [
+        wire.event("entries", frame.ref, mailbox=frame.mailbox, entries=newest, more=page["more"])
+    ]
 
 
 def read_of(answer: Answer) -> int:

@@ -329,8 +329,10 @@ def frame_ref(data: bytes) -> Ref:
         raise Disconnect(CloseCode.PROTOCOL, f"a frame is one JSON object: {error}"[:120]) from None
 
 
-def check_body(body: bytes) -> None:
-    """Refuse a body that some client couldn't read: nested too deep, or half a surrogate."""
+def check_body(body: bytes, limit: int) -> None:
+    """Refuse a body that is too large or that some client couldn't read: nested too deep, or half a surrogate."""
+    if len(body) > limit:
+        raise Refused(Code.TOO_LARGE, f"a body is at most {limit} bytes")
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError as error:

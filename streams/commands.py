@@ -243,10 +243,14 @@ class Touch(UserCommand, frozen=True, tag="touch"):
 
 
 class Open(UserCommand, frozen=True, tag="open"):
-    """The user has opened the publish with seq `publish`; counted once."""
+    """The user has opened the publish with seq `publish`; counted once.
+
+    entry: the one that reached the user (default: the publish itself), to whose stage it counts.
+    """
 
     mailbox: PublicName
     publish: EntrySeq
+    entry: EntrySeq | None = None
 
 
 class UserQuery(UserCommand, frozen=True, tag="query"):

@@ -272,6 +272,7 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
     touched: the publishes that the command of this very row touched the user with.
     opened: the publishes that the user has opened.
     counts: publish -> (touched, opened), running totals over the users of the partition.
+    stages: the same of those whom a further stage has reached, by its entry.
     """
 
     at: Position
@@ -284,3 +285,4 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
     touched: tuple[int, ...] = ()
     opened: tuple[int, ...] = ()
     counts: dict[int, tuple[int, int]] = {}
+    stages: dict[int, tuple[int, int]] = {}

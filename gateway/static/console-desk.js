@@ -24,9 +24,12 @@ const DONE_MS = 4_000;
  * @property {string[]} users all who are listed
  * @property {number} last the newest entry about it
  * @property {boolean} withdrawn
- * @property {{entry: number, by: string, ts: number, percent: number, users: number}[]} stages
- * @property {number} touched
- * @property {number} opened
+ * @property {{
+ *   entry: number, by: string, ts: number, percent: number, users: number,
+ *   touched: number | null, opened: number | null
+ * }[]} stages each with those whom it was the first to reach
+ * @property {number | null} touched null once it is counted no more
+ * @property {number | null} opened
  * @property {number} online
  */
 
@@ -40,8 +43,6 @@ export class Desk {
   #publishes = new Map();
   /** @type {Map<string, Counts[]>} */
   #courses = new Map();
-  /** The counts with which a stage began, per publish and entry. @type {Map<string, Map<number, Counts>>} */
-  #begins = new Map();
   #progress = new Map();
   /** Ids of commands that got no answer: the same command again is safe under the same id. */
   #ids = new Map();
@@ -86,19 +87,6 @@ export class Desk {
   /** @param {string} key @returns {{planned: number, done: number} | undefined} of a release that spreads */
   progress(key) {
     return this.#progress.get(key);
-  }
-
-  /** The stages with what each has brought; null where it ran before the console was opened. */
-  stages(key) {
-    const publish = this.get(key);
-    const begins = this.#begins.get(key);
-    return publish.stages.map((stage, index) => {
-      const begin = begins.get(stage.entry);
-      const next = publish.stages[index + 1];
-      const end = next ? begins.get(next.entry) : publish;
-      const gain = (name) => (begin && end ? end[name] - begin[name] : null);
-      return { ...stage, touched: gain("touched"), opened: gain("opened") };
-    });
   }
 
   async refresh() {
@@ -159,7 +147,6 @@ export class Desk {
   #take(mailboxes) {
     this.mailboxes = mailboxes;
     this.loaded = true;
-    const before = this.#publishes;
     this.#publishes = new Map();
     for (const { mailbox, publishes } of mailboxes) {
       for (const publish of publishes) {
@@ -167,29 +154,21 @@ export class Desk {
         const key = keyOf(one);
         this.#publishes.set(key, one);
         this.#record(key, one);
-        this.#begin(key, one, before.get(key));
       }
     }
     this.#changed();
   }
 
-  #record(key, { touched, opened, online }) {
+  #record(key, publish) {
     const course = this.#courses.get(key) ?? [];
+    const { online } = publish;
+    const [touched, opened] = [publish.touched ?? 0, publish.opened ?? 0];
     const counts = { at: Date.now(), touched, opened, online };
     const same = (one) => one?.touched === touched && one.opened === opened && one.online === online;
     // Of a level stretch only its two ends are kept.
     if (same(course.at(-1)) && same(course.at(-2))) course.pop();
     course.push(counts);
     this.#courses.set(key, course.slice(-POINTS));
-  }
-
-  #begin(key, { stages }, before) {
-    const begins = this.#begins.get(key) ?? new Map();
-    this.#begins.set(key, begins);
-    if (!begins.size) begins.set(stages[0]?.entry, { touched: 0, opened: 0 });
-    for (const { entry } of stages) if (before && !begins.has(entry)) begins.set(entry, before);
-    if (before) return;
-    for (const { entry } of stages) if (!begins.has(entry)) begins.set(entry, undefined);
   }
 
   #spread(event) {

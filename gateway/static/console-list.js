@@ -27,7 +27,7 @@ function row(desk, publish, current) {
   const key = keyOf(publish);
   const { title, ts, touched } = publish;
   const { name, words } = standing(publish);
-  const reached = `${touched.toLocaleString("en")} touched`;
+  const reached = touched === null ? "" : `${touched.toLocaleString("en")} touched`;
   const chosen = key === current ? "true" : null;
   const spreading = desk.progress(key);
   const bar = () => h("progress", { max: spreading.planned || 1, value: spreading.done, "aria-label": "Spreading" });

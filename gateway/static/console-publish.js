@@ -49,7 +49,7 @@ export class ConsolePublish {
     this.#head(publish);
     this.#figures(publish);
     this.#steps(publish);
-    this.#stages();
+    this.#stages(publish);
     this.#plot();
   }
 
@@ -171,7 +171,7 @@ export class ConsolePublish {
     byId("conflict").hidden = !words;
   }
 
-  #stages() {
+  #stages({ stages }) {
     const cell = (label, words) => h("td", { "data-label": label }, words);
     const row = ({ entry, by, ts, percent, users, touched, opened }) =>
       h(
@@ -183,7 +183,7 @@ export class ConsolePublish {
         cell("Opened", number(opened)),
         cell("Entry", `#${entry}`),
       );
-    byId("stages").replaceChildren(...this.#desk.stages(this.#key).map(row));
+    byId("stages").replaceChildren(...stages.map(row));
   }
 
   #plot() {

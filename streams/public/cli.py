@@ -14,6 +14,7 @@ from streams.client import PipelineClient
 from streams.console import NO_ANSWER, Command, checked, console, fail, parse_json, result_of
 from streams.ids import SYSTEM
 from streams.pipeline import app
+from streams.public.counts import summed
 
 _by = option("--by", default=SYSTEM, show_default=True, help="The operator, for the record.")
 _id = option("--id", "id_", default=None, help="The command's UUID, to repeat one safely.")
@@ -115,7 +116,9 @@ async def counts(self: AppCommand, mailbox: str) -> None:
         except TimeoutError:
             fail(NO_ANSWER)
     table = Table("publish", "touched", "opened", box=None)
-    for seq, total in sorted(_summed([result_of(answer)["counts"] for answer in answers]).items()):
+    parts = [result_of(answer)["counts"] for answer in answers]
+    of_publishes = summed({int(seq): total for seq, total in part.items()} for part in parts)
+    for seq, total in sorted(of_publishes.items()):
         table.add_row(str(seq), *map(str, total))
     console.print(table)
 
@@ -162,13 +165,3 @@ async def _order(
             fail(f"{NO_ANSWER} Repeat it with --id {id_}: it is carried out once")
     before = ", as before" if receipt.get("duplicate") else ""
     console.print(f"entry {receipt['seq']} of {mailbox}{before}")
-
-
-def _summed(counts: list[dict[str, list[int]]]) -> dict[int, tuple[int, int]]:
-    """Totals of all partitions, by publish."""
-    totals: dict[int, tuple[int, int]] = {}
-    for of_partition in counts:
-        for publish, (touched, opened) in of_partition.items():
-            before = totals.get(int(publish), (0, 0))
-            totals[int(publish)] = (before[0] + touched, before[1] + opened)
-    return totals

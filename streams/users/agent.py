@@ -24,7 +24,14 @@ from streams.feeds.commands import FeedQuery, FollowersCommand, KeepSnapshot, Pu
 from streams.feeds.limits import FeedLimits
 from streams.feeds.queries import answer_feed
 from streams.users import rules, touches
-from streams.users.layout import Totals, decode_cursor, decode_total, total_prefix
+from streams.users.layout import (
+    Total,
+    Totals,
+    decode_cursor,
+    decode_total,
+    stage_prefix,
+    total_prefix,
+)
 from tables.keys import cursor_key, parse_key
 from tables.overlay import Overlay
 from tables.partition import Partition
@@ -95,9 +102,15 @@ def _result(command: Any, row: Cursor, moment: Moment) -> dict[str, Any]:
 def _counts(partition: Partition, query: UserQuery) -> dict[str, Any]:
     if query.mailbox is None:
         raise Refused(Code.BAD_REQUEST, "counts are asked of a public mailbox: name it")
-    found = partition.scan(total_prefix(query.mailbox))
-    counts = {str(int(key[-16:])): decode_total(value) for key, value in found}
-    return {"mailbox": query.mailbox, "counts": counts}
+    return {
+        "mailbox": query.mailbox,
+        "counts": _totals(partition, total_prefix(query.mailbox)),
+        "stages": _totals(partition, stage_prefix(query.mailbox)),
+    }
+
+
+def _totals(partition: Partition, prefix: bytes) -> dict[str, Total]:
+    return {str(int(key[-16:])): decode_total(value) for key, value in partition.scan(prefix)}
 
 
 def _cursors(partition: Partition, query: UserQuery) -> dict[str, Any]:

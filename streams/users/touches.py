@@ -6,6 +6,9 @@ the cursor passes it; afterwards only a deferred one can still be touched.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from msgspec.structs import replace
 
 from streams.commands import MAX_DEFERRED, Open, Touch
@@ -38,11 +41,11 @@ def touch(cursor: Cursor, c: Touch, now: int, totals: Totals) -> Cursor:
     after = replace(cursor, read=max(cursor.read, c.upto), deferred=tuple(sorted(waiting)))
     if not fresh:
         return after if after == cursor else replace(after, touched=())
-    publishes = tuple(publish for publish, _, _ in fresh)
+    reached = tuple((publish, entry) for publish, entry, _ in fresh)
     calm = sum(priority != "urgent" for _, _, priority in fresh)
     return replace(
-        _counted(after, c.mailbox, totals, touched=publishes),
-        touched=publishes,
+        _counted(after, c.mailbox, totals, reached, (1, 0)),
+        touched=tuple(publish for publish, _ in reached),
         day=max(cursor.day, day),
         today=calm if day > cursor.day else cursor.today + calm,
     )
@@ -52,11 +55,14 @@ def open_(cursor: Cursor, c: Open, totals: Totals) -> Cursor:
     """Count the first opening of a publish."""
     if c.publish > cursor.read:
         raise Refused(Code.BAD_REQUEST, f"publish {c.publish} has not been looked at for this user")
+    entry = c.publish if c.entry is None else c.entry
+    if not c.publish <= entry <= cursor.read:
+        raise Refused(Code.BAD_REQUEST, "entry: it has not reached this user with the publish")
     if c.publish in cursor.opened or c.publish <= totals.newest(c.mailbox) - COUNTED:
         return cursor
     opened = tuple(sorted((*cursor.opened, c.publish)))
     after = replace(cursor, opened=opened, touched=())
-    return _counted(after, c.mailbox, totals, opened=(c.publish,))
+    return _counted(after, c.mailbox, totals, ((c.publish, entry),), (0, 1))
 
 
 def _check(c: Touch, day: int, now: int) -> None:
@@ -76,26 +82,31 @@ def _counted(
     cursor: Cursor,
     mailbox: str,
     totals: Totals,
-    touched: tuple[int, ...] = (),
-    opened: tuple[int, ...] = (),
+    reached: tuple[tuple[int, int], ...],
+    more: Total,
 ) -> Cursor:
-    """The cursor with the totals that it counts, and those of its own that are still the latest."""
-    newest = max(totals.newest(mailbox), *touched, *opened)
-    counts = {
-        publish: total
-        for publish, total in cursor.counts.items()
-        if total == totals.of(mailbox, publish)
-    }
-    for publish in touched:
-        counts[publish] = _sum(totals.of(mailbox, publish), (1, 0))
-    for publish in opened:
-        counts[publish] = _sum(totals.of(mailbox, publish), (0, 1))
-    first = newest - COUNTED + 1
+    """The cursor with the totals that it counts, and those of its own that are still the latest.
+
+    reached: publishes with their reaching entries. more: what is added to each.
+    """
+    first = max(totals.newest(mailbox), *(entry for _, entry in reached)) - COUNTED + 1
+    publishes = [publish for publish, _ in reached]
+    further = [entry for publish, entry in reached if entry != publish]
+    of_publish, of_stage = partial(totals.of, mailbox), partial(totals.stage, mailbox)
     return replace(
         cursor,
-        counts={publish: counts[publish] for publish in sorted(counts) if publish >= first},
+        counts=_added(cursor.counts, publishes, more, of_publish, first),
+        stages=_added(cursor.stages, further, more, of_stage, first),
         opened=tuple(publish for publish in cursor.opened if publish >= first),
     )
+
+
+def _added(
+    own: dict[int, Total], seqs: list[int], more: Total, latest: Callable[[int], Total], first: int
+) -> dict[int, Total]:
+    kept = {seq: total for seq, total in own.items() if total == latest(seq)}
+    kept |= {seq: _sum(latest(seq), more) for seq in seqs}
+    return {seq: kept[seq] for seq in sorted(kept) if seq >= first}
 
 
 def _sum(one: Total, other: Total) -> Total:

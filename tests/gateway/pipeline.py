@@ -57,14 +57,20 @@ class Totals:
 
     def __init__(self) -> None:
         self.counts: defaultdict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
+        self.stages: defaultdict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
 
     def of(self, mailbox: str, publish: int) -> tuple[int, int]:
         return self.counts[mailbox].get(publish, (0, 0))
 
+    def stage(self, mailbox: str, entry: int) -> tuple[int, int]:
+        return self.stages[mailbox].get(entry, (0, 0))
+
     def newest(self, mailbox: str) -> int:
-        return max(self.counts[mailbox], default=0)
+        return max((*self.counts[mailbox], *self.stages[mailbox]), default=0)
 
     def take(self, mailbox: str, row: Cursor) -> None:
+        for entry, total in row.stages.items():
+            self.stages[mailbox][entry] = max(total, self.stage(mailbox, entry))
         for publish, total in row.counts.items():
             self.counts[mailbox][publish] = max(total, self.of(mailbox, publish))
 
@@ -268,7 +274,7 @@ class Pipeline:
     def _touch(self, command: commands.Touch) -> None:
         before = self.cursors[command.user].get(command.mailbox, Cursor(at=ORIGIN))
         after = touches.decide(before, command, now_ms(), self.totals)
-        fields = ("read", "deferred", "day", "today", "touched", "opened", "counts")
+        fields = ("read", "deferred", "day", "today", "touched", "opened", "counts", "stages")
         if after != before:
             changes = {name: getattr(after, name) for name in fields}
             self._cursor(command.user, command.mailbox, **changes)
@@ -355,7 +361,9 @@ class Pipeline:
             # One partition has them all: whoever asks adds up.
             first = self.asked_partition[command.reply.ref] == 0
             counts = self.totals.counts[command.mailbox] if first else {}
-            self._reply(command, {"mailbox": command.mailbox, "counts": counts})
+            stages = self.totals.stages[command.mailbox] if first else {}
+            totals = {"counts": counts, "stages": stages}
+            self._reply(command, {"mailbox": command.mailbox, **totals})
             return
         names = sorted(self.cursors[command.user])
         rows = [

@@ -440,6 +440,25 @@ async def test_the_board_shows_stages_counts_and_who_is_listed(house: House):
     assert stages == [(1, 0, 1), (2, 0.5, 2)]
 
 
+async def test_a_stage_is_counted_apart_and_no_more_after_many_entries(
+    house: House, monkeypatch: pytest.MonkeyPatch
+):
+    olga, alice = await operator(house), await house.synced("alice")
+    bob = await house.synced("bob")
+    await publish(olga, {"percent": 0, "users": ["alice"]})
+    await alice.expect("notice", publish=1)
+    await olga.request("release", mailbox=NEWS, publish=1, expect=1, release=EVERYBODY)
+    await bob.expect("notice", publish=1)
+    await bob.request("open", mailbox=NEWS, publish=1)
+    (one,) = await board_of(olga)
+    assert (one["touched"], one["opened"]) == (2, 1)
+    assert [(stage["touched"], stage["opened"]) for stage in one["stages"]] == [(1, 0), (1, 1)]
+    monkeypatch.setattr("gateway.counts.COUNTED", 1)
+    (one,) = await board_of(olga)
+    assert (one["touched"], one["opened"]) == (None, None)
+    assert [(stage["touched"], stage["opened"]) for stage in one["stages"]] == [(None, None)] * 2
+
+
 async def test_counts_are_asked_once_for_all_operators(house: House):
     olga, otto = await operator(house), await operator(house, "otto")
     await publish(olga)

@@ -355,9 +355,11 @@ def test_counts_are_those_of_the_partition_that_is_asked(tmp_path):
         touch("bob", 4),
         touch("bob", 4) | {"mailbox": "public:newspaper"},
         {"type": "open", "user": "bob", "publish": 4},
+        touch("cid") | {"touched": [[4, 6, "normal"]]},
     )
     answer = asked(partition, what="counts", mailbox=NEWS)
-    assert answer == {"mailbox": NEWS, "counts": {"1": [1, 0], "4": [2, 1]}}
+    counts = {"1": [1, 0], "4": [3, 1]}
+    assert answer == {"mailbox": NEWS, "counts": counts, "stages": {"6": [1, 0]}}
     assert asked(partition, what="counts", mailbox="public:none")["counts"] == {}
     with pytest.raises(Refused, match="name it"):
         asked(partition, what="counts")

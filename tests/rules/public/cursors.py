@@ -72,5 +72,12 @@ class UserLog:
 
     def counts(self, mailbox: str, publish: int) -> tuple[int, int]:
         """The totals of all partitions, summed as who asks for counts does."""
-        found = [one.totals.of(mailbox, publish) for one in self.partitions]
-        return sum(touched for touched, _ in found), sum(opened for _, opened in found)
+        return _summed([one.totals.of(mailbox, publish) for one in self.partitions])
+
+    def stage(self, mailbox: str, entry: int) -> tuple[int, int]:
+        """The same of the stage of an entry."""
+        return _summed([one.totals.stage(mailbox, entry) for one in self.partitions])
+
+
+def _summed(found: list[tuple[int, int]]) -> tuple[int, int]:
+    return sum(touched for touched, _ in found), sum(opened for _, opened in found)

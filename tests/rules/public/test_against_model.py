@@ -42,7 +42,7 @@ class World:
         self.calm = Calm(QUIET, random.choice((None, 1, 2)))
         self.came = set()
         self.shown = Counter()
-        self.opened = set()
+        self.opened = {}
 
     def run(self, steps):
         acts = [self.operate] * 4 + [self.look] * 6 + [self.open, self.restart, self.wait]
@@ -119,9 +119,13 @@ class World:
         user = self.random.choice(USERS)
         publish = self.random.choice(list(self.office.things) or [1])
         if publish <= self.log.of(user).cursor(user, NEWS).read:
+            thing = self.office.things.get(publish)
+            entry = thing and thing.reaches(user, CLAIMS[user])
+            if entry is not None and entry > self.log.of(user).cursor(user, NEWS).read:
+                return
             for _ in range(self.random.choice((1, 2))):
-                self.log.of(user).do(opened(user, publish), self.now)
-            self.opened.add((user, publish))
+                self.log.of(user).do(opened(user, publish) | {"entry": entry}, self.now)
+            self.opened.setdefault((user, publish), entry)
 
     def restart(self):
         for cursors in self.log.partitions:
@@ -158,6 +162,18 @@ def test_counts_are_what_was_shown_and_opened(seed, steps):
         touched = sum(world.shown[user, publish] for user in USERS)
         opened = sum((user, publish) in world.opened for user in USERS)
         assert world.log.counts(NEWS, publish) == (touched, opened)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seeds, st.integers(1, 150))
+def test_a_further_stage_counts_those_whom_it_was_the_first_to_reach(seed, steps):
+    world = played(seed, steps)
+    for publish, thing in world.office.things.items():
+        for entry, _, _ in thing.stages[1:]:
+            reached = [user for user in USERS if thing.reaches(user, CLAIMS[user]) == entry]
+            touched = sum(world.shown[user, publish] for user in reached)
+            opened = sum(world.opened.get((user, publish)) == entry for user in USERS)
+            assert world.log.stage(NEWS, entry) == (touched, opened)
 
 
 @settings(max_examples=150, deadline=None)

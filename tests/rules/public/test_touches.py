@@ -135,6 +135,33 @@ def test_an_opening_counts_once_for_each_user(cursors):
     assert cursors.cursor("ann", NEWS).opened == (1,)
 
 
+def test_a_further_stage_is_counted_by_its_entry(cursors):
+    cursors.do(touch("ann", 5, (1, 1), (2, 4)), NOW)
+    cursors.do(touch("bob", 5, (1, 3), (2, 4)), NOW)
+    cursors.do(opened("bob", 1) | {"entry": 3}, NOW)
+    cursors.do(opened("ann", 1) | {"entry": 1}, NOW)
+    assert cursors.totals.of(NEWS, 1) == (2, 2)
+    assert cursors.totals.stage(NEWS, 3) == (1, 1)
+    assert cursors.totals.stage(NEWS, 4) == (2, 0)
+    assert cursors.cursor("bob", NEWS).stages == {3: (1, 1), 4: (2, 0)}
+    assert cursors.cursor("ann", NEWS).stages == {}
+    assert cursors.cursor("ann", NEWS).counts == {1: (2, 2)}
+    for entry in (6, 1):
+        command = opened("bob", 2) | {"entry": entry}
+        assert code(cursors, command) == "bad_request"
+
+
+def test_a_stage_is_forgotten_when_it_is_long_ago(cursors):
+    cursors.do(touch("ann", 3, (1, 2), (3, 3)), NOW)
+    cursors.do(touch("bob", 3, (1, 2)), NOW)
+    assert cursors.totals.stage(NEWS, 2) == (2, 0)
+    last = 2 + layout.COUNTED
+    cursors.do(touch("bob", last, (last, last)), NOW)
+    assert cursors.cursor("bob", NEWS).stages == {}
+    assert cursors.totals.stage(NEWS, 2) == (0, 0)
+    assert cursors.totals.of(NEWS, 3) == (1, 0)
+
+
 def test_a_row_carries_the_totals_that_are_still_the_latest(cursors):
     cursors.do(touch("ann", 2, (1, 1), (2, 2)), NOW)
     cursors.do(touch("bob", 2, (1, 1)), NOW)
