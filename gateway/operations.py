@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway import shows, wire
 from gateway.auth import Tokens
@@ -24,8 +23,11 @@ from gateway.watching import Watching
 from streams import commands
 from streams.errors import Code, Refused
 from streams.ids import MailboxId, parse_mailbox
+from streams.schemas import MailboxCommand
 
 Handle = Callable[[Session, Any], Awaitable[None]]
+
+_Command = TypeVar("_Command", bound=MailboxCommand)
 
 
 class Operations:
@@ -196,37 +198,19 @@ class Operations:
         await self._ask(session, frame, command, partial(shows.sent, frame))
 
     async def _create(self, session: Session, frame: wire.Create) -> None:
-        command = commands.Create(
-            mailbox=frame.mailbox,
-            by=session.user.name,
-            reply=self._requests.address(),
-            id=_id(frame),
-            policy=frame.policy,
-        )
+        command = self._command(commands.Create, session, frame)
         await self._ask(
             session, frame, command, partial(self._show_named, session, "created", frame)
         )
 
     async def _join(self, session: Session, frame: wire.Join) -> None:
-        command = commands.Join(
-            mailbox=frame.mailbox,
-            by=session.user.name,
-            reply=self._requests.address(),
-            id=_id(frame),
-            members=frame.members,
-        )
+        command = self._command(commands.Join, session, frame)
         await self._ask(
             session, frame, command, partial(self._show_named, session, "joined", frame)
         )
 
     async def _leave(self, session: Session, frame: wire.Leave) -> None:
-        command = commands.Leave(
-            mailbox=frame.mailbox,
-            by=session.user.name,
-            reply=self._requests.address(),
-            id=_id(frame),
-            members=frame.members,
-        )
+        command = self._command(commands.Leave, session, frame)
         await self._ask(session, frame, command, partial(shows.named, "left", frame))
 
     async def _members(self, session: Session, frame: wire.ListMembers) -> None:
@@ -266,31 +250,12 @@ class Operations:
         session.emit(shows.timeline(frame.ref, page))
 
     async def _recall(self, session: Session, frame: wire.Recall) -> None:
-        name = session.user.name
-        command = commands.Recall(
-            mailbox=frame.mailbox,
-            by=name,
-            reply=self._requests.address(),
-            id=_id(frame),
-            seq=frame.seq,
-        )
-        await self._ask(session, frame, command, partial(shows.recalled, frame, name))
+        command = self._command(commands.Recall, session, frame)
+        await self._ask(session, frame, command, partial(shows.recalled, frame, command.by))
 
     async def _manage(self, session: Session, frame: wire.CommandFrame) -> None:
         """The operations that are a command of the same name and fields."""
-        fields = {
-            name: getattr(frame, name)
-            for name in frame.__struct_fields__
-            if name not in ("ref", "by", "sender", "user", "mailbox", "id")
-        }
-        kind = _managed[type(frame)]
-        command = kind(
-            mailbox=frame.mailbox,
-            by=session.user.name,
-            reply=self._requests.address(),
-            id=_id(frame),
-            **fields,
-        )
+        command = self._command(_managed[type(frame)], session, frame)
         await self._ask(session, frame, command, partial(shows.done, frame))
 
     async def _move(self, session: Session, frame: wire.Read | wire.Unread) -> None:
@@ -324,6 +289,11 @@ class Operations:
 
         await self._ask(session, frame, command, show)
 
+    def _command(
+        self, kind: type[_Command], session: Session, frame: wire.CommandFrame
+    ) -> _Command:
+        return frame.as_command(kind, session.user.name, self._requests.address())
+
     def _show_named(
         self, session: Session, op: str, frame: wire.Create | wire.Join, answer: Answer
     ) -> list[bytes]:
@@ -334,7 +304,7 @@ class Operations:
         return shows.named(op, frame, answer)
 
 
-_managed: dict[type[wire.CommandFrame], Any] = {
+_managed: dict[type[wire.CommandFrame], type[MailboxCommand]] = {
     wire.Role: commands.Role,
     wire.Mute: commands.Mute,
     wire.ChangePolicy: commands.ChangePolicy,
@@ -359,7 +329,3 @@ def _parsed(mailbox: str) -> MailboxId:
         return parse_mailbox(mailbox)
     except ValueError as error:
         raise Refused(Code.BAD_REQUEST, str(error)) from None
-
-
-def _id(frame: wire.CommandFrame) -> str:
-    return frame.id or str(uuid.uuid4())

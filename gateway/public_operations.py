@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -24,8 +23,11 @@ from streams.errors import Code, Refused
 from streams.ids import SYSTEM
 from streams.public import checks
 from streams.public.board import Notice
+from streams.schemas import MailboxCommand
 
 Handle = Callable[[Session, Any], Awaitable[None]]
+
+_Command = TypeVar("_Command", bound=MailboxCommand)
 
 
 class PublicOperations:
@@ -104,44 +106,23 @@ class PublicOperations:
 
     async def _publish(self, session: Session, frame: wire.Publish) -> None:
         wire.check_body(bytes(frame.body), self._settings.body_bytes)
-        command = commands.Publish(
-            mailbox=frame.mailbox,
-            by=session.user.name,
-            reply=self._requests.address(),
-            id=frame.id or str(uuid.uuid4()),
-            title=frame.title,
-            body=frame.body,
-            release=frame.release,
-            expires=frame.expires,
-            priority=frame.priority,
-            audience=frame.audience,
-        )
+        command = self._command(commands.Publish, session, frame)
         checks.check(command)
         await self._ask(session, frame, command, partial(shows.accepted, "published", frame))
 
     async def _release(self, session: Session, frame: wire.Release) -> None:
-        command = commands.Release(
-            mailbox=frame.mailbox,
-            by=session.user.name,
-            reply=self._requests.address(),
-            id=frame.id or str(uuid.uuid4()),
-            publish=frame.publish,
-            release=frame.release,
-            expect=frame.expect,
-        )
+        command = self._command(commands.Release, session, frame)
         checks.check(command)
         await self._ask(session, frame, command, partial(shows.accepted, "released", frame))
 
     async def _withdraw(self, session: Session, frame: wire.Withdraw) -> None:
-        command = commands.Withdraw(
-            mailbox=frame.mailbox,
-            by=session.user.name,
-            reply=self._requests.address(),
-            id=frame.id or str(uuid.uuid4()),
-            publish=frame.publish,
-            expect=frame.expect,
-        )
+        command = self._command(commands.Withdraw, session, frame)
         await self._ask(session, frame, command, partial(shows.accepted, "withdrew", frame))
+
+    def _command(
+        self, kind: type[_Command], session: Session, frame: wire.CommandFrame
+    ) -> _Command:
+        return frame.as_command(kind, session.user.name, self._requests.address())
 
     async def _board(self, session: Session, frame: wire.ShowBoard) -> None:
         self._spreads.watchers.add(session)

@@ -5,9 +5,10 @@ Everything that knows how a frame looks is here; elsewhere frames are structs an
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from struct import Struct as Layout
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 import orjson
@@ -19,11 +20,13 @@ from streams.errors import Code, Refused
 from streams.schemas import (
     CommandId,
     EntrySeq,
+    MailboxCommand,
     MailboxName,
     Members,
     Milliseconds,
     Name,
     PublicName,
+    ReplyTo,
     Seq,
 )
 from tables.rows import Message, Policy, Priority, Reach
@@ -37,6 +40,8 @@ Ref = (
     | None
 )
 Limit = Annotated[int, Meta(ge=1, le=1_000)]
+
+_Command = TypeVar("_Command", bound=MailboxCommand)
 
 
 class Frame(
@@ -69,6 +74,13 @@ class CommandFrame(MailboxFrame, frozen=True, kw_only=True):
     """A frame that becomes a command; without `id` the gateway makes one."""
 
     id: CommandId | None = None
+
+    def as_command(self, kind: type[_Command], by: str, reply: ReplyTo) -> _Command:
+        """The command that has the same fields."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        for name in ("ref", "sender", "user"):
+            del fields[name]
+        return kind(**fields | {"id": self.id or str(uuid.uuid4()), "by": by, "reply": reply})
 
 
 class Hello(Frame, frozen=True, kw_only=True, tag="hello"):

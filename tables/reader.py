@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -11,6 +11,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 _POLL_MS = 1_000
 _FETCH_BYTES = 4 << 20
 _ASK_SECONDS = 10.0
+
+_Question = Callable[[AIOKafkaConsumer, list[TopicPartition]], Awaitable[dict[TopicPartition, int]]]
 
 
 @asynccontextmanager
@@ -59,19 +61,16 @@ class Bounds:
 
     async def first(self, topic: str, partition: int) -> int:
         """The offset of a partition's first record that is still there."""
-        tp = TopicPartition(topic, partition)
-        async with asyncio.timeout(_ASK_SECONDS):
-            consumer = await self._started()
-            first: int = (await consumer.beginning_offsets([tp]))[tp]
-            return first
+        return await self._ask(AIOKafkaConsumer.beginning_offsets, topic, partition)
 
     async def end(self, topic: str, partition: int) -> int:
         """The offset that the next record of a partition gets."""
+        return await self._ask(AIOKafkaConsumer.end_offsets, topic, partition)
+
+    async def _ask(self, question: _Question, topic: str, partition: int) -> int:
         tp = TopicPartition(topic, partition)
         async with asyncio.timeout(_ASK_SECONDS):
-            consumer = await self._started()
-            end: int = (await consumer.end_offsets([tp]))[tp]
-            return end
+            return (await question(await self._started(), [tp]))[tp]
 
     async def _started(self) -> AIOKafkaConsumer:
         async with self._starting:

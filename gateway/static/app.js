@@ -2,13 +2,13 @@
 
 import { Chat, peer } from "./chat.js";
 import { Client } from "./client.js";
-import { followNetwork, refusal, showConnection, socketUrl } from "./connection.js";
-import { confirm, members, newConversation, prepareDialogs, toast } from "./dialogs.js";
+import { socketUrl } from "./connection.js";
+import { confirm, members, newConversation, toast } from "./dialogs.js";
 import { byId } from "./dom.js";
-import { logOut, session } from "./login.js";
 import { Noticeboard } from "./noticeboard.js";
 import { Notices } from "./notices.js";
 import { Outbox } from "./outbox.js";
+import { connect, start } from "./session.js";
 import { Shown } from "./shown.js";
 import { Sidebar } from "./sidebar.js";
 import { Store } from "./store.js";
@@ -16,13 +16,7 @@ import { Thread } from "./thread.js";
 
 const OUTBOX = "readcast.outbox";
 
-prepareDialogs();
-addEventListener("unhandledrejection", (event) => {
-  toast(event.reason?.message ?? "Something went wrong.");
-  event.preventDefault();
-});
-
-run(await session());
+await start(run);
 
 /** @param {import('./login.js').Session} session */
 function run({ user, token }) {
@@ -73,19 +67,14 @@ function run({ user, token }) {
   byId("back").onclick = byId("notices-back").onclick = () => open("");
   byId("new").onclick = () => newConversation(chat, open);
   byId("people").onclick = () => members(chat, current);
-  byId("logout").onclick = () => logOut(client);
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && current && !document.querySelector("dialog[open]")) open("");
   });
 
-  followNetwork(client);
-  showConnection(client, ". What you write is sent when you are back.");
   client.on("event", (event, request) => {
     if (event.op === "error" && !request && !event.mailbox) toast(event.message);
   });
-  client.on("state", (state) => state.name === "closed" && logOut(client, refusal(state)));
-  byId("app").hidden = false;
-  client.open();
+  connect(client, user, ". What you write is sent when you are back.");
 }
 
 /** The conversation in the address, if the user has it, or `notices`. @param {Store} store */

@@ -1,25 +1,19 @@
 /** The operators' console: logs an operator in and puts the parts together. */
 
 import { Client } from "./client.js";
-import { followNetwork, refusal, showConnection, socketUrl } from "./connection.js";
+import { socketUrl } from "./connection.js";
 import { Desk } from "./console-desk.js";
 import { ConsoleForm } from "./console-form.js";
 import { renderList } from "./console-list.js";
 import { clearLook, prepareLook } from "./console-look.js";
 import { ConsolePublish } from "./console-publish.js";
 import { ConsoleTrail } from "./console-trail.js";
-import { confirm, prepareDialogs, toast } from "./dialogs.js";
+import { confirm } from "./dialogs.js";
 import { byId } from "./dom.js";
-import { avatar } from "./format.js";
-import { logOut, session } from "./login.js";
+import { logOut } from "./login.js";
+import { connect, start } from "./session.js";
 
-prepareDialogs();
-addEventListener("unhandledrejection", (event) => {
-  toast(event.reason?.message ?? "Something went wrong.");
-  event.preventDefault();
-});
-
-run(await session());
+await start(run);
 
 /** @param {import('./login.js').Session} session */
 function run({ user, token }) {
@@ -62,14 +56,7 @@ function run({ user, token }) {
     if (event.key === "Escape" && !document.querySelector("dialog[open]")) location.hash = "";
   });
 
-  byId("me-name").textContent = user;
-  byId("me-avatar").replaceChildren(avatar(user));
-  byId("logout").onclick = () => logOut(client);
-  followNetwork(client);
-  showConnection(client, "");
-  client.on("state", (state) => state.name === "closed" && logOut(client, refusal(state)));
-  byId("app").hidden = false;
-  client.open();
+  connect(client, user);
 }
 
 /** The publish in the address, if there is such a one, or `new`. @param {Desk} desk */

@@ -13,7 +13,7 @@ const REASON = "readcast.reason";
 /** @typedef {{user: string, token: string}} Session */
 
 /** Who this tab is logged in as; if nobody is, whoever logs in. @returns {Promise<Session>} */
-export async function session() {
+export async function logIn() {
   const known = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
   const one = known ?? (await login());
   sessionStorage.setItem(KEY, JSON.stringify(one));
@@ -38,9 +38,9 @@ async function login() {
   byId("login").hidden = false;
   show(sessionStorage.getItem(REASON) ?? "");
   const users = await demoUsers();
-  const session = await (users ? pickUser(users) : pasteToken());
+  const one = await (users ? pickUser(users) : pasteToken());
   byId("login").hidden = true;
-  return session;
+  return one;
 }
 
 function show(notice) {

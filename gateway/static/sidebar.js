@@ -15,8 +15,6 @@ export class Sidebar {
   constructor({ store, notices }) {
     this.#store = store;
     this.#notices = notices;
-    byId("me-name").textContent = store.user;
-    byId("me-avatar").replaceChildren(avatar(store.user));
     byId("list").onkeydown = step;
   }
 
