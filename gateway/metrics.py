@@ -23,7 +23,9 @@ class Metrics:
         )
         self.tail_errors = self._counter("tail_errors", "Errors of the consumer of the logs.")
         self.touches = self._counter("touches", "Publishes newly shown to a user.")
-        self.repeats = self._counter("repeats", "Publishes shown again after a reconnect.")
+        self.repeats = self._counter(
+            "repeats", "Publishes shown again: after a reconnect, or without an answer."
+        )
         self.withdrawals = self._counter("withdrawals", "Users told that a publish is withdrawn.")
         self.forgotten = self._counter(
             "forgotten", "Standing publishes dropped for want of memory."

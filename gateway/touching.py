@@ -45,7 +45,7 @@ ROW_SECONDS = 2.0
 """How long the row of an answered touch may take to come."""
 
 RETRY_SECONDS = 2.0
-"""Pause before a touch without an answer is tried again."""
+"""Pause before a touch without an answer and without a row is tried again."""
 
 SWEEP_SECONDS = 1.0
 """How often it is checked whose quiet hours or day have ended."""
@@ -98,7 +98,10 @@ class Touching:
 
     def look(self, user: User) -> None:
         """Touch the user with whatever there is; a look that is on its way finds it, too."""
-        if user.looking is None and self._next(user) is not None:
+        if user.looking is not None:
+            return
+        self._show_recorded(user)
+        if self._next(user) is not None:
             user.looking = asyncio.create_task(self._touch_all(user))
 
     def has_news(self, user: User, board: PublicBoard) -> bool:
@@ -124,7 +127,9 @@ class Touching:
     async def _touch_all(self, user: User) -> None:
         try:
             while (found := self._next(user)) is not None:
-                if not await self._touch(user, *found):
+                has_moved = await self._touch(user, *found)
+                self._show_recorded(user)
+                if not has_moved:
                     self._look_at(user, self._loop.time() + RETRY_SECONDS)
                     return
         finally:
@@ -141,13 +146,13 @@ class Touching:
     async def _touch(self, user: User, board: PublicBoard, plan: Plan) -> bool:
         """Record, then show; whether the cursor has moved."""
         before = cursor_of(user, board.mailbox).at
+        user.asked |= {(board.mailbox, publish) for publish, _, _ in plan.touched}
         try:
             touched = await self._record(user, board, plan)
         except (Refused, msgspec.DecodeError) as error:
-            log.info("touch not recorded", mailbox=board.mailbox, error=str(error))
-            await asyncio.sleep(RETRY_SECONDS)
-            touched = self._told_by_row(user, board, before)
-        self._show(user, board, touched)
+            log.info("touch not answered", mailbox=board.mailbox, error=str(error))
+        else:
+            self._show(user, board, touched, again=False)
         return await self._moved(user, board, before)
 
     async def _record(self, user: User, board: PublicBoard, plan: Plan) -> tuple[int, ...]:
@@ -165,17 +170,25 @@ class Touching:
         answer = await result_of(await self._requests.ask(command))
         return decode_touched(answer).touched
 
-    def _told_by_row(self, user: User, board: PublicBoard, before: Position) -> tuple[int, ...]:
-        """What a touch whose answer was lost has touched, if its row is there and has not been shown."""
-        cursor = cursor_of(user, board.mailbox)
-        return cursor.touched if cursor.at > before else ()
+    def _show_recorded(self, user: User) -> None:
+        """Repeat what rows say was touched and no answer has named.
 
-    def _show(self, user: User, board: PublicBoard, touched: tuple[int, ...]) -> None:
+        Either the answer is lost, or another gateway was first; then the user may be here by now.
+        """
+        for mailbox, publish in sorted(user.recorded):
+            board = self._boards.get(mailbox)
+            if board is not None:
+                self._show(user, board, (publish,), again=True)
+        user.recorded.clear()
+
+    def _show(
+        self, user: User, board: PublicBoard, touched: tuple[int, ...], *, again: bool
+    ) -> None:
         fresh = tuple(one for one in touched if (board.mailbox, one) not in user.shown)
-        events = self._events(user, board, fresh, again=False)
+        events = self._events(user, board, fresh, again=again)
         for session in user.synced:
             session.emit(*events)
-        self._metrics.touches.inc(len(fresh))
+        (self._metrics.repeats if again else self._metrics.touches).inc(len(fresh))
         for publish in fresh:
             board.shown[publish] = board.shown.get(publish, 0) + 1
             user.shown.add((board.mailbox, publish))

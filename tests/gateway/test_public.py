@@ -36,6 +36,11 @@ def shown(client: Client) -> list[int]:
     return [one["publish"] for one in client.delivered("notice", NEWS) if not one["again"]]
 
 
+def repeated(client: Client) -> list[int]:
+    """The publishes that a client was shown as repetitions, in order."""
+    return [one["publish"] for one in client.delivered("notice", NEWS) if one["again"]]
+
+
 async def quiet(house: House, *clients: Client) -> None:
     """Once everything that is on its way has arrived."""
     await until(lambda: not any(user.looking for user in house.gateway._users))
@@ -232,7 +237,7 @@ async def quiet_spread(house: House) -> None:
     await asyncio.sleep(0.1)
 
 
-async def test_only_what_the_answer_names_is_shown(house: House):
+async def test_only_what_the_answer_names_is_shown_as_new(house: House):
     """Another gateway was first."""
     olga, alice = await operator(house), await house.synced("alice")
     house.pipeline.silent_touches = True
@@ -246,6 +251,7 @@ async def test_only_what_the_answer_names_is_shown(house: House):
     house.pipeline.decide(elsewhere)
     house.pipeline.decide(own)
     await quiet(house, alice)
+    assert repeated(alice) == [1]
     assert shown(alice) == []
 
 
@@ -530,7 +536,25 @@ async def test_a_touch_whose_answer_is_lost_is_told_by_its_row(house_of: Open):
     house.pipeline.decide(msgspec.structs.replace(touches(house)[0], reply=None))
     await alice.expect("notice", publish=1)
     await quiet(house, alice)
-    assert (shown(alice), len(touches(house))) == ([1], 1)
+    assert (shown(alice), repeated(alice), len(touches(house))) == ([], [1], 1)
+
+
+async def test_a_touch_that_is_recorded_after_it_was_given_up_is_shown(house_of: Open):
+    house = await house_of(request_seconds=0.3)
+    olga, alice = await operator(house), await house.synced("alice")
+    house.pipeline.silent_touches = True
+    await publish(olga)
+    await until(lambda: bool(touches(house)))
+    await quiet(house, alice)
+    await publish(olga)
+    await until(lambda: len(touches(house)) == 2)
+    first, second = touches(house)
+    house.pipeline.decide(msgspec.structs.replace(first, reply=None))
+    house.pipeline.decide(second)
+    await alice.expect("notice", publish=2)
+    await quiet(house, alice)
+    assert [publish for publish, _, _ in second.touched] == [1, 2]
+    assert (shown(alice), repeated(alice)) == ([2], [1])
 
 
 async def test_a_row_that_comes_after_its_answer_is_waited_for(house: House):
