@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import random
 import time
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from kafka.errors import KafkaError
 
-from tests.faults.evidence import Evidence
+from tests.faults.evidence import Run
 from tests.processes import Broker, Process, System, Worker
 from tests.records import Kafka
 
@@ -37,18 +38,22 @@ def plan(rng: random.Random, counts: Mapping[str, int], pause: tuple[float, floa
 class Chaos:
     """Carries out a plan, and measures how long workers take to come back."""
 
-    def __init__(self, broker: Broker, system: System, evidence: Evidence) -> None:
+    def __init__(self, broker: Broker, system: System, evidence: Run) -> None:
         self._broker = broker
         self._system = system
         self._evidence = evidence
         self._disturbed: list[float] = []
         self._watches: list[asyncio.Task[None]] = []
         self._down: set[Process] = set()
+        self._starting: dict[Worker, float] = {}
+        self._broker_back = 0.0
 
     async def carry_out(self, fault: Fault) -> None:
         await asyncio.sleep(fault.after)
         victim = self._victim(fault)
         self._down.add(victim)
+        if victim is self._broker:
+            self._broker_back = math.inf
         await asyncio.to_thread(victim.kill)
         self._evidence.counts[f"kills of a {fault.kind}"] += 1
         self._disturb(fault)
@@ -56,8 +61,10 @@ class Chaos:
         await asyncio.to_thread(victim.start)
         self._down.remove(victim)
         self._disturb(fault)
+        if victim is self._broker:
+            self._broker_back = time.monotonic()
         if isinstance(victim, Worker):
-            self._watches.append(asyncio.create_task(self._watch(victim)))
+            self._follow(victim)
 
     def _victim(self, fault: Fault) -> Process:
         if fault.kind == "broker":
@@ -71,20 +78,36 @@ class Chaos:
 
     async def settle(self) -> None:
         """Wait until every restarted worker decides again, or has had its time."""
-        await asyncio.gather(*self._watches)
+        for watch in self._watches:
+            await watch
 
     async def supervise(self) -> None:
         """Start again what ended by itself, as a supervisor would, and note it."""
         while True:
             for process in (*self._system.workers, *self._system.gateways):
                 if not process.running and process not in self._down:
-                    self._evidence.problems.append(f"{process.name} ended: {process.tail(5)}")
-                    process.start()
+                    self._start_again(process)
             await asyncio.sleep(0.5)
+
+    def _start_again(self, process: Process) -> None:
+        # A worker that finds no broker at its start ends; one that was at work does not.
+        if self._starting.get(process, math.inf) < self._broker_back:
+            self._evidence.counts["starts without a broker"] += 1
+        else:
+            self._evidence.problems.append(f"{process.name} ended: {process.tail(5)}")
+        process.start()
+        if isinstance(process, Worker):
+            self._follow(process)
+
+    def _follow(self, worker: Worker) -> None:
+        """Measure how long it takes until it decides."""
+        self._starting[worker] = time.monotonic()
+        self._watches.append(asyncio.create_task(self._watch(worker)))
 
     async def _watch(self, worker: Worker) -> None:
         back = await asyncio.to_thread(self._wait_back, worker)
         if back is not None:
+            self._starting.pop(worker, None)
             start = max(at for at in self._disturbed if at <= back)
             self._evidence.back_seconds.append(back - start)
 

@@ -15,7 +15,7 @@ from kafka import KafkaConsumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.evidence import Evidence, Shown
+from tests.faults.evidence import Evidence, Run, Shown
 
 BACK_SECONDS = 30.0
 SHOWN_OFFENDERS = 10
@@ -24,13 +24,14 @@ Position = tuple[int, int]
 
 
 class Record(NamedTuple):
-    """A record of a topic."""
+    """A record of a topic; ts: its time in ms."""
 
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
+    ts: int = 0
 
 
 class Raw(NamedTuple):
@@ -108,7 +109,9 @@ def read_topic(bootstrap: str, topic: str) -> list[Record]:
         while any(consumer.position(place) < ends[place] for place in places):
             for batch in consumer.poll(timeout_ms=1_000, max_records=5_000).values():
                 records += [
-                    Record(one.partition, one.offset, one.key, one.value, one.headers)
+                    Record(
+                        one.partition, one.offset, one.key, one.value, one.headers, one.timestamp
+                    )
                     for one in batch
                 ]
     return records
@@ -397,7 +400,7 @@ def counts_of(mailbox: Mailbox, user: str, cursor: Any) -> dict[str, Any]:
     return {"epoch": mailbox.epoch, "head": mailbox.head, "read": read, "unread": unread}
 
 
-def committed(evidence: Evidence) -> Finding:
+def committed(evidence: Run) -> Finding:
     offenders = [
         f"{topic}/{partition}: committed {evidence.committed.get((topic, partition))} of {end}"
         for (topic, partition), end in evidence.ends.items()
@@ -407,7 +410,7 @@ def committed(evidence: Evidence) -> Finding:
     return Finding("all commands are committed", counted, offenders)
 
 
-def back(evidence: Evidence) -> Finding:
+def back(evidence: Run) -> Finding:
     slow = [f"{seconds:.1f} s" for seconds in evidence.back_seconds if seconds > BACK_SECONDS]
     longest = max(evidence.back_seconds, default=0.0)
     counted = f"{len(evidence.back_seconds)} restarts, the longest took {longest:.1f} s"

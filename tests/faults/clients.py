@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from tests.e2e.client import slow_socket
-from tests.faults.evidence import Evidence, Heard, Sent, Shown
+from tests.faults.evidence import Heard, Run, Sent, Shown
 from tests.records import new_id
 
 Event = dict[str, Any]
@@ -34,7 +34,7 @@ class Session:
         user: str,
         token: Callable[[str], str],
         urls: Sequence[str],
-        evidence: Evidence,
+        evidence: Run,
         rng: random.Random,
     ) -> None:
         self.user = user
@@ -42,6 +42,7 @@ class Session:
         self.rng = rng
         self.small_buffers = False
         self.stopped = False
+        self.url = ""
         self._token = token
         self._urls = urls
         self._socket: ClientConnection | None = None
@@ -52,18 +53,25 @@ class Session:
                 await self._once()
             self.on_drop()
             self.evidence.counts["connections"] += 1
-            await asyncio.sleep(self.rng.uniform(*BACKOFF))
+            await self.pause()
 
     async def stop(self) -> None:
         self.stopped = True
         if self._socket is not None:
             await self._socket.close()
 
+    async def leave(self, *, politely: bool) -> None:
+        """End the present connection, with a close frame or without a word."""
+        if self._socket is not None and politely:
+            await self._socket.close()
+        elif self._socket is not None:
+            self._socket.transport.abort()
+
     async def _once(self) -> None:
-        url = self.rng.choice(self._urls)
-        options = {"sock": await slow_socket(url)} if self.small_buffers else {}
+        self.url = self.rng.choice(self._urls)
+        options = {"sock": await slow_socket(self.url)} if self.small_buffers else {}
         async with connect(
-            url,
+            self.url,
             open_timeout=CONNECT_SECONDS,
             close_timeout=1,
             max_size=None,
@@ -73,6 +81,7 @@ class Session:
             **options,
         ) as socket:
             self._socket = socket
+            self.on_connect()
             work = asyncio.create_task(self._work())
             try:
                 async for frame in socket:
@@ -103,6 +112,9 @@ class Session:
     def hello(self) -> dict[str, Any]:
         return {}
 
+    def on_connect(self) -> None:
+        """Called when a connection is there."""
+
     async def work(self) -> None:
         """Runs while connected."""
 
@@ -114,6 +126,10 @@ class Session:
 
     def on_drop(self) -> None:
         """Called when the connection is gone."""
+
+    async def pause(self) -> None:
+        """Wait until the next connection."""
+        await asyncio.sleep(self.rng.uniform(*BACKOFF))
 
 
 class Sender(Session):

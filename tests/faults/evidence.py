@@ -36,18 +36,24 @@ class Heard:
 
 
 @dataclass
-class Evidence:
-    """Everything a run leaves behind besides the logs themselves.
+class Run:
+    """What every run leaves behind besides the logs themselves.
 
-    committed, ends: offsets of the command topics by (topic, partition). syncs: user -> mailbox ->
-    entry. back_seconds: from a worker's restart until its partitions decided again.
+    committed, ends: offsets of the command topics by (topic, partition). back_seconds: from a
+    worker's restart until its partitions decided again.
     """
 
-    sent: dict[str, Sent] = field(default_factory=dict)
-    heard: list[Heard] = field(default_factory=list)
-    syncs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     committed: dict[tuple[str, int], int] = field(default_factory=dict)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     back_seconds: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Evidence(Run):
+    """What a run of chat leaves behind. syncs: user -> mailbox -> entry."""
+
+    sent: dict[str, Sent] = field(default_factory=dict)
+    heard: list[Heard] = field(default_factory=list)
+    syncs: dict[str, Mapping[str, Any]] = field(default_factory=dict)

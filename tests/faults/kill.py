@@ -2,15 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults import rebuilt
-from tests.faults.chaos import Chaos, plan
+from tests.faults.chaos import Chaos, Fault, plan
 from tests.faults.checker import Finding, Report
-from tests.faults.evidence import Evidence
-from tests.faults.scenario import GATEWAY_SETTINGS, Load, until_sent
+from tests.faults.evidence import Run
+from tests.faults.load import Load
+from tests.faults.public.scenario import Public
+from tests.faults.scenario import GATEWAY_SETTINGS, Chat
 from tests.processes import Broker, System
 
 Progress = Callable[[str, float], None]
@@ -18,77 +20,114 @@ Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
-class Options:
-    """A run. rate: messages per second; kills: of each kind; pause: seconds between two kills."""
+class Size:
+    """How long a run is. amount: how much the load does at least, at `rate` a second; kills: of each kind;
+    pause: seconds between two kills.
+    """
 
-    seed: int
-    messages: int
+    amount: int
     rate: float
     kills: Mapping[str, int]
     pause: tuple[float, float]
 
 
-def short(seed: int) -> Options:
-    """What every run of the test suite does."""
-    kills = {"worker": 2, "gateway": 2, "broker": 2}
-    return Options(seed, messages=3_000, rate=120, kills=kills, pause=(1.5, 4.0))
+@dataclass(frozen=True)
+class Scenario:
+    """A kind of load. unit: what it does; wanted: what must have happened how often at least.
+
+    short: what every run of the test suite does; long: what `make faults` does.
+    """
+
+    load: Callable[[System, int, float], Load]
+    unit: str
+    wanted: Mapping[str, int]
+    short: Size
+    long: Size
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
-def long(seed: int) -> Options:
-    """What `make faults` does."""
-    kills = {"worker": 8, "gateway": 8, "broker": 5}
-    return Options(seed, messages=20_000, rate=150, kills=kills, pause=(3.0, 12.0))
+MANY_KILLS = {"worker": 8, "gateway": 8, "broker": 5}
+
+SCENARIOS = {
+    "chat": Scenario(
+        Chat,
+        "messages",
+        {"deliberate retries": 10, "duplicate receipts": 1, "resumed, recovered True": 10},
+        Size(3_000, 120, {"worker": 2, "gateway": 2, "broker": 2}, pause=(1.5, 4.0)),
+        Size(20_000, 150, MANY_KILLS, pause=(3.0, 12.0)),
+        GATEWAY_SETTINGS,
+    ),
+    "public": Scenario(
+        Public,
+        "orders",
+        {
+            "publish entries": 10,
+            "release entries": 10,
+            "withdraw entries": 3,
+            "duplicate receipts": 1,
+            "stale orders refused": 1,
+            "notices": 300,
+            "notices again": 10,
+            "departures": 10,
+            "opened twice": 1,
+        },
+        Size(80, 4, {"worker": 2, "gateway": 2, "broker": 1}, pause=(1.0, 3.0)),
+        Size(400, 4, MANY_KILLS, pause=(3.0, 12.0)),
+    ),
+}
 
 
-def run(options: Options, folder: Path, progress: Progress) -> tuple[Report, Evidence]:
+def run(
+    scenario: Scenario, size: Size, seed: int, folder: Path, progress: Progress
+) -> tuple[Report, Run]:
     """Carry out one run in a folder of its own, with a broker of its own."""
     with Broker(folder) as broker:
         progress("broker", 0)
         broker.start()
-        with System(broker.bootstrap, folder, **GATEWAY_SETTINGS) as system:
+        with System(broker.bootstrap, folder, **scenario.settings) as system:
             progress("workers and gateways", 0)
             system.create_topics()
             for _ in range(2):
                 system.worker()
                 system.gateway()
             system.wait_ready()
-            load = Load(system, options.seed, options.rate)
-            report = asyncio.run(kill_under_load(load, broker, options, progress))
+            load = scenario.load(system, seed, size.rate)
+            chaos = Chaos(broker, system, load.evidence)
+            faults = plan(random.Random(seed), size.kills, size.pause)
+            report = asyncio.run(kill_under_load(load, chaos, faults, size.amount, progress))
+            load.evidence.counts[scenario.unit] = load.count
             progress("rebuilding", 1)
-            report.findings += [rebuilt.compare(system), hardship(options, load.evidence)]
+            report.findings += [
+                rebuilt.compare(system, load.answers),
+                hardship(scenario, size, load.evidence),
+            ]
             return report, load.evidence
 
 
-def hardship(options: Options, evidence: Evidence) -> Finding:
+def hardship(scenario: Scenario, size: Size, evidence: Run) -> Finding:
     """The run was as hard as it was meant to be."""
     wanted = {
-        **{f"kills of a {kind}": count for kind, count in options.kills.items()},
-        "deliberate retries": 10,
-        "duplicate receipts": 1,
-        "resumed, recovered True": 10,
+        **{f"kills of a {kind}": count for kind, count in size.kills.items()},
+        **scenario.wanted,
     }
     counts = evidence.counts
     missing = [f"{what}: {counts[what]}" for what, least in wanted.items() if counts[what] < least]
-    kills = sum(options.kills.values())
+    kills = sum(size.kills.values())
     return Finding("the run was as hard as meant", f"{kills} kills", missing)
 
 
 async def kill_under_load(
-    load: Load, broker: Broker, options: Options, progress: Progress
+    load: Load, chaos: Chaos, faults: Sequence[Fault], amount: int, progress: Progress
 ) -> Report:
-    faults = plan(random.Random(options.seed), options.kills, options.pause)
-    chaos = Chaos(broker, load.system, load.evidence)
     supervisor = asyncio.create_task(chaos.supervise())
     async with load.running():
         for number, fault in enumerate(faults):
-            progress(f"{load.count:,} messages, next a {fault.kind}", number / len(faults))
+            progress(f"{load.count:,} done, next a {fault.kind}", number / len(faults))
             await chaos.carry_out(fault)
         await chaos.settle()
-        await until_sent(
-            load,
-            options.messages,
-            lambda count: progress(f"{count:,} messages", count / options.messages),
-        )
+        while load.count < amount:
+            progress(f"{load.count:,} done", load.count / amount)
+            await asyncio.sleep(0.2)
         progress("settling", 1)
     supervisor.cancel()
     progress("checking", 1)

@@ -1,21 +1,20 @@
-"""A run: fifty groups, two workers, two gateways, twenty listeners, and load until told to stop."""
+"""A run of chat: fifty groups, two workers, two gateways, twenty listeners, and load until told to stop."""
 
 import asyncio
 import contextlib
 import random
-import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from tests.e2e.client import Client
 from tests.faults import checker
 from tests.faults.clients import Listener, Sender
 from tests.faults.evidence import Evidence
+from tests.faults.load import Load
 from tests.faults.producers import Producer
 from tests.processes import System
-from tests.records import COMMANDS, new_id
-from tests.waiting import soon
+from tests.records import new_id
 
 GROUPS = 50
 LISTENERS = 20
@@ -24,7 +23,6 @@ SLOW = 2
 SENDERS = 6
 PRODUCERS = 2
 VISITORS = 8
-SETTLE_SECONDS = 60
 POLICY = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 GATEWAY_SETTINGS = {"READCAST_GATEWAY_RING_EVENTS": "30"}
 
@@ -73,18 +71,18 @@ class Cast:
         return [*self.listeners, *self.senders, *self.producers, *self.visitors]
 
 
-class Load:
-    """Clients and producers at work on a system."""
+class Chat(Load):
+    """Senders, producers and listeners of groups."""
+
+    evidence: Evidence
 
     def __init__(self, system: System, seed: int, rate: float) -> None:
+        super().__init__(system, Evidence())
         rng = random.Random(seed)
-        self.evidence = Evidence()
-        self.system = system
         self.cast = Cast(random.Random(rng.random()))
-        self._urls = [gateway.ws for gateway in system.gateways]
 
         def session(user: str):
-            return user, system.token, self._urls, self.evidence, random.Random(rng.random())
+            return user, system.token, self.urls, self.evidence, random.Random(rng.random())
 
         self.senders = [
             Sender(*session(user), groups=self.cast.groups, rate=rate / 2 / SENDERS)
@@ -114,17 +112,13 @@ class Load:
 
     @property
     def count(self) -> int:
-        """Messages that somebody has begun to send."""
         return len(self.evidence.sent)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Load while inside; leaving ends it and waits until all is acknowledged and seen."""
         await asyncio.to_thread(self.system.kafka.send_all, self.cast.commands())
         await asyncio.to_thread(self.system.kafka.wait_decides, 60)
-        async with asyncio.TaskGroup() as tasks:
-            sessions = [*self.listeners, *self.senders]
-            running = [tasks.create_task(session.run()) for session in sessions]
+        async with self.connected([*self.listeners, *self.senders]):
             for producer in self.producers:
                 producer.start()
             try:
@@ -133,8 +127,6 @@ class Load:
             finally:
                 for producer in self.producers:
                     producer.end()
-                for task in running:
-                    task.cancel()
 
     async def _settle(self) -> None:
         for part in (*self.producers, *self.senders):
@@ -143,37 +135,19 @@ class Load:
             listener.hurry()
         for producer in self.producers:
             await asyncio.to_thread(producer.join)
-        await self._noted(self._answered, "every send is answered")
-        await self._all_committed()
+        await self.noted(self._answered, "every send is answered")
+        await self.all_committed()
         heads = await asyncio.to_thread(self._heads)
-        await self._noted(lambda: self._caught_up(heads), "every listener has caught up")
+        await self.noted(lambda: self._caught_up(heads), "every listener has caught up")
         self.evidence.problems += [
             listener.state() for listener in self.listeners if not self._is_up(listener, heads)
         ]
 
-    async def _noted(self, check: Callable[[], object], what: str) -> None:
-        """Wait for a condition; if it stays untrue, the run goes on and the checker says why."""
-
-        async def checked() -> object:
-            return await asyncio.to_thread(check)
-
-        try:
-            await soon(checked, what, SETTLE_SECONDS)
-        except AssertionError as error:
-            self.evidence.problems.append(str(error))
-
     def _answered(self) -> bool:
         return all(sender.done for sender in self.senders)
 
-    async def _all_committed(self) -> None:
-        """Wait until what is there now is committed; readers go on writing meanwhile."""
-        kafka = self.system.kafka
-        ends = await asyncio.to_thread(kafka.command_ends)
-        await self._noted(lambda: kafka.lag(ends) == 0, "all commands are committed")
-
     def _heads(self) -> dict[str, int]:
-        raw = checker.read_raw(self.system.bootstrap, self.system.app_id)
-        mailboxes = checker.mailboxes_of(checker.Log(raw.mailbox_log))
+        mailboxes = checker.mailboxes_of(checker.Log(self.read_raw().mailbox_log))
         return {name: mailbox.head for name, mailbox in mailboxes.items()}
 
     def _caught_up(self, heads: dict[str, int]) -> bool:
@@ -182,34 +156,19 @@ class Load:
     def _is_up(self, listener: Listener, heads: dict[str, int]) -> bool:
         return all(listener.shown(group) >= heads[group] for group in listener.heard.shown)
 
+    def answers(self) -> None:
+        """Nothing that the databases themselves don't show."""
+
     async def check(self) -> checker.Report:
-        """Ask every user's counts, read the logs, and judge."""
         for number, user in enumerate(self.cast.users):
-            client = await Client.open(self._urls[number % len(self._urls)], user)
+            client = await Client.open(self.urls[number % len(self.urls)], user)
             await client.hello(self.system.token(user))
             self.evidence.syncs[user] = await client.sync()
             await client.close()
         self.evidence.heard = [listener.heard for listener in self.listeners]
-        await self._all_committed()
+        await self.all_committed()
         return await asyncio.to_thread(self._check)
 
     def _check(self) -> checker.Report:
-        kafka = self.system.kafka
-        for name in COMMANDS:
-            for partition, end in kafka.ends(name).items():
-                self.evidence.ends[name, partition] = end
-            for partition, offset in kafka.committed(name).items():
-                self.evidence.committed[name, partition] = offset
-        raw = checker.read_raw(self.system.bootstrap, self.system.app_id)
-        return checker.check(raw, self.evidence)
-
-
-async def until_sent(load: Load, count: int, progress: Callable[[int], None]) -> None:
-    """Let the load go on until it has begun to send that many messages."""
-    while load.count < count:
-        progress(load.count)
-        await asyncio.sleep(0.2)
-
-
-def seed_of_now() -> int:
-    return int(time.time())
+        self.note_offsets()
+        return checker.check(self.read_raw(), self.evidence)

@@ -3,14 +3,17 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.processes import Process
 
 SEED = 11
 SECONDS = 300
 
 
-def test_killing_every_part_under_load_loses_and_doubles_nothing(tmp_path: Path):
-    command = [sys.executable, "-m", "tests.faults", "--seed", str(SEED)]
+@pytest.mark.parametrize("load", ["chat", "public"])
+def test_killing_every_part_under_load_loses_and_doubles_nothing(load: str, tmp_path: Path):
+    command = [sys.executable, "-m", "tests.faults", load, "--seed", str(SEED)]
     with Process("faults", command, tmp_path / "faults.log", {"COLUMNS": "160"}) as faults:
         code = faults.start().wait(SECONDS)
     assert code == 0, faults.tail(100)

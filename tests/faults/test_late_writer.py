@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.faults import rebuilt
 from tests.faults.chaos import decides
-from tests.faults.scenario import Load
+from tests.faults.scenario import Chat
 from tests.processes import System, Worker, running
 from tests.records import Kafka
 from tests.waiting import eventually
@@ -16,13 +16,13 @@ RATE = 150
 
 def test_a_worker_that_wakes_up_late_changes_nothing(broker: str, tmp_path: Path):
     with running(broker, tmp_path, workers=2, gateways=2) as system:
-        load = Load(system, SEED, RATE)
+        load = Chat(system, SEED, RATE)
         report = asyncio.run(freeze_under_load(load, system))
         report.findings.append(rebuilt.compare(system))
     assert report.clean, f"{report}\n{dict(load.evidence.counts)}"
 
 
-async def freeze_under_load(load: Load, system: System):
+async def freeze_under_load(load: Chat, system: System):
     async with load.running():
         for sleeper in system.workers:
             await asyncio.to_thread(freeze, sleeper, system.kafka)

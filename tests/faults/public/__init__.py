@@ -1,0 +1,1 @@
+"""Kills under the load of public mailboxes: publishes in stages, withdrawals, touches, openings."""
