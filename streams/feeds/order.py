@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from streams.ids import NAME
-from tables.rows import PostId
+from tables.rows import Message, PostId
 
 Place = tuple[int, int, str]
 """What feeds are sorted by, ascending."""
@@ -20,6 +20,11 @@ _ID = re.compile(rf"([0-9]{{1,15}})-([0-9]{{1,16}})-({NAME})\Z")
 def place(post: PostId) -> Place:
     """The place of a post in the order of feeds."""
     return -post.ts, -post.seq, post.author
+
+
+def post_id(row: Message) -> PostId:
+    """The id of a post."""
+    return PostId(row.ts, row.seq, row.sender)
 
 
 def format_id(post: PostId) -> str:

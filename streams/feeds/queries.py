@@ -15,7 +15,7 @@ import orjson
 from streams.errors import Code, Refused
 from streams.feeds import inboxes
 from streams.feeds.commands import FeedQuery, OutboxQuery
-from streams.feeds.order import Place, place
+from streams.feeds.order import Place, place, post_id
 from streams.ids import AUTHOR, SYSTEM, author_of
 from streams.mailboxes.layout import decode_message
 from streams.mailboxes.view import View
@@ -74,8 +74,8 @@ def _timeline(partition: Partition, query: OutboxQuery) -> dict[str, Any]:
         size += len(raw)
         full = len(posts) == query.limit or examined == _MAX_EXAMINED
         if full or (posts and size > _MAX_ANSWER):
-            return {"posts": posts, "reached": reached}
-        reached = _id(row)
+            return {"posts": posts, "reached": _plain(reached)}
+        reached = post_id(row)
         if not (row.recalled or row.pushing):
             posts.append(orjson.Fragment(raw))
     return {"posts": posts, "reached": None}
@@ -95,7 +95,7 @@ def _from(partition: Partition, author: str, last: PostId | None) -> Iterator[_N
         raw = partition.raw(message_key(mailbox, seq))
         if raw is not None:
             row = decode_message(raw)
-            yield _Next(place(_id(row)), raw, row)
+            yield _Next(place(post_id(row)), raw, row)
         seq -= 1
 
 
@@ -105,7 +105,7 @@ def _last_before(partition: Partition, author: str, head: int, after: Place) -> 
     while low < high:
         middle = (low + high + 1) // 2
         row = View(partition).message(AUTHOR + author, middle)
-        if row is None or place(_id(row)) > after:
+        if row is None or place(post_id(row)) > after:
             low = middle
         else:
             high = middle - 1
@@ -159,23 +159,24 @@ def _follows(partition: Partition, query: FeedQuery) -> dict[str, Any]:
 def _inbox(partition: Partition, query: FeedQuery) -> dict[str, Any]:
     box = partition.get(inboxes.box_key(query.user), inboxes.decode_box) or inboxes.EMPTY
     after = b"" if query.last is None else inboxes.order_key(query.user, query.last)
-    posts: list[PostId] = []
-    reached: PostId | None = None
+    posts: list[tuple[Any, ...]] = []
+    reached = None
     for key, _ in partition.scan(inboxes.order_prefix(query.user), after=after):
         if len(posts) == query.limit:
             reached = posts[-1]
             break
-        posts.append(inboxes.post_of(key))
-    return {"posts": posts, "reached": reached, "floor": box.floor, "seen": box.seen}
+        posts.append(tuple(inboxes.post_of(key)))
+    return {"posts": posts, "reached": reached, "floor": _plain(box.floor), "seen": box.seen}
 
 
 def _snapshot(partition: Partition, query: FeedQuery) -> dict[str, Any]:
     for slot in range(inboxes.SNAPSHOTS):
         row = partition.find(snapshot_key(query.user, slot), inboxes.decode_snapshot)
         if row is not None and row.id == query.id:
-            return {"id": row.id, "made": row.made, "posts": row.posts}
+            return {"id": row.id, "made": row.made, "posts": [tuple(post) for post in row.posts]}
     raise Refused(Code.NOT_FOUND, "there is no such snapshot any more: ask for the first page anew")
 
 
-def _id(row: Message) -> PostId:
-    return PostId(row.ts, row.seq, row.sender)
+def _plain(post: PostId | None) -> tuple[Any, ...] | None:
+    """A post as orjson takes it."""
+    return None if post is None else tuple(post)
