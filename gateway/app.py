@@ -23,6 +23,7 @@ from gateway.limits import Connections
 from gateway.loader import Loader
 from gateway.metrics import Metrics
 from gateway.operations import Operations
+from gateway.pace import Pace
 from gateway.public_operations import PublicOperations
 from gateway.pulse import Pulse
 from gateway.requests import Requests
@@ -61,8 +62,11 @@ class Gateway:
         self._hub = Hub(settings, self.metrics)
         self._requests = Requests(self._producer, self._topics, self._instance, settings)
         self._boards = Boards(self._requests, settings, self.metrics, self._board_changed)
-        self._touching = Touching(self._requests, self._boards, self._users, settings, self.metrics)
-        self._spreads = Spreads(self._users, self._touching, self._requests, settings)
+        pace = Pace(self._requests, settings)
+        self._touching = Touching(
+            self._requests, self._boards, self._users, pace, settings, self.metrics
+        )
+        self._spreads = Spreads(self._users, self._touching, pace)
         self._rows = Rows(
             self._hub, self._boards, self._users, self._requests, self.metrics, self._instance
         )
@@ -71,6 +75,7 @@ class Gateway:
             self._loader, self._hub, self._boards, self._touching, settings, self.metrics
         )
         self._rows.loader, self._rows.watching = self._loader, self._watching
+        self._rows.touching = self._touching
         self._tail = Tail(
             settings.pipeline, self._sources(), self._rows.failed, self._lost, self.metrics
         )
@@ -104,6 +109,7 @@ class Gateway:
         self._spawn(self._load_boards())
         self._spawn(self._pulse.run())
         self._spawn(self._touching.run())
+        self._spawn(self._touching.take_turns())
         self._spawn(self._spreads.report())
 
     async def serve(self, request: web.Request, identity: Identity | None) -> web.StreamResponse:
@@ -217,6 +223,7 @@ class Gateway:
         watch("boards", "Public mailboxes in memory.", lambda: len(self._boards))
         watch("board_bytes", "Bytes of them, about.", lambda: self._boards.bytes)
         watch("spread_left", "Users whom a release has still to reach.", lambda: self._spreads.left)
+        watch("looks_left", "Users whose look waits for its turn.", lambda: self._touching.left)
         watch("tail_lag", "Records in the logs that aren't read yet.", lambda: self._tail.lag)
         watch("ready", "Whether clients may come.", lambda: self.is_ready)
 

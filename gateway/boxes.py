@@ -111,14 +111,13 @@ class NoticesPage(NamedTuple):
 class User:
     """A user with local sessions.
 
-    Publishes of public mailboxes, by mailbox and seq: asked: a touch of them was sent from here.
-    recorded: those that a row has named since. shown: sessions here were shown them.
+    Publishes of public mailboxes, by mailbox and seq: recorded: a row has named them since the user is
+    here. shown: sessions here were shown them.
     changes: counts changes of cursors and claims, which say what notices the user finds. page: the last one.
     """
 
     __slots__ = (
         "admitting",
-        "asked",
         "boxes",
         "changes",
         "cursors",
@@ -148,7 +147,6 @@ class User:
         self.page: NoticesPage | None = None
         self.changes = 0
         self.shown: set[tuple[str, int]] = set()
-        self.asked: set[tuple[str, int]] = set()
         self.recorded: set[tuple[str, int]] = set()
 
     @property
@@ -177,9 +175,6 @@ class User:
         if known is not None and cursor.at <= known.at:
             return False
         self.cursors[mailbox] = cursor
-        named = self.asked.intersection((mailbox, publish) for publish in cursor.touched)
-        self.recorded |= named
-        self.asked -= named
         self.changes += 1
         if self.moved is not None:
             self.moved.set()

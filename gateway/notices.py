@@ -151,6 +151,11 @@ def withdrawn_event(mailbox: str, publish: int) -> bytes:
     return wire.event("withdrawn", mailbox=mailbox, publish=publish)
 
 
+def opened_event(mailbox: str, publish: int, ref: wire.Ref = None) -> bytes:
+    """Encode an `opened` event."""
+    return wire.event("opened", ref, mailbox=mailbox, publish=publish)
+
+
 @lru_cache(READY)
 def _json(one: Found) -> bytes:
     return orjson.dumps(one.fields())

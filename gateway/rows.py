@@ -25,6 +25,7 @@ from tables.rows import AT_HEADER, ORIGIN, Cursor, Member, Message, Position, St
 
 if TYPE_CHECKING:
     from gateway.loader import Loader
+    from gateway.touching import Touching
     from gateway.watching import Watching
 
 log = structlog.get_logger()
@@ -57,6 +58,7 @@ class Rows:
         self._instance = instance.encode()
         self._positions: dict[tuple[str, int], Position] = {}
         self.loader: Loader
+        self.touching: Touching
         self.watching: Watching
 
     def take_mailbox(
@@ -90,6 +92,9 @@ class Rows:
         if not self._is_new("user", partition, row.at) or not user.take_cursor(mailbox, row):
             return
         self._requests.take_cursor(name, mailbox, row)
+        if mailbox.startswith(PUBLIC):
+            self.touching.told(user, mailbox, before, row)
+            return
         if row.read != (before.read if before else 0):
             self._show_cursor(user, mailbox)
         if row.member and user.has_cursors and row.src > (before.src if before else -1):

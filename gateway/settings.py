@@ -164,8 +164,8 @@ class Settings(BaseSettings):
     public_rate: float = Field(
         default=2_000.0,
         gt=0,
-        description="Users per second that a release is shown to: each is a record in Kafka, and "
-        "those who open it come back at once.",
+        description="Users per second that are looked at, for a release or when many come back: each "
+        "whom it touches is a record in Kafka, and those who open what they see come back at once.",
     )
     quiet_hours: str = Field(
         default="",

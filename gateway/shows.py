@@ -10,6 +10,7 @@ import structlog
 
 from gateway import answers, wire
 from gateway.errors import unavailable
+from gateway.notices import opened_event
 from gateway.requests import Answer, Requests
 from gateway.session import Session
 from gateway.timeline import Page
@@ -122,7 +123,7 @@ def done(frame: wire.CommandFrame, answer: Answer) -> list[bytes]:
 
 def opened(frame: wire.Open, _answer: Answer) -> list[bytes]:
     """An `open`."""
-    return [wire.event("opened", frame.ref, mailbox=frame.mailbox, publish=frame.publish)]
+    return [opened_event(frame.mailbox, frame.publish, frame.ref)]
 
 
 def accepted(

@@ -13,24 +13,17 @@ from collections.abc import AsyncIterator
 from gateway import wire
 from gateway.boards import PublicBoard
 from gateway.boxes import User, Users
-from gateway.requests import Requests
+from gateway.pace import Pace
 from gateway.session import Session
-from gateway.settings import Settings
 from gateway.touching import Touching
 from streams.public.layout import publish_of
 from tables.rows import AnyEntry, Withdrawn
-
-TICK_SECONDS = 0.02
-"""How finely the rate is kept."""
 
 SLICE_SECONDS = 0.003
 """Longest stretch of looking at users before the loop has its turn."""
 
 PROGRESS_SECONDS = 0.5
 """Least time between two `progress` events."""
-
-BUSY = 0.5
-"""Share of the requests that a gateway may have waiting above which a spread waits."""
 
 
 class Spread:
@@ -54,24 +47,20 @@ class Spread:
 
 
 class Spreads:
-    """The spreads of this gateway, which share its rate, and the operators who watch them."""
+    """The spreads of this gateway, and the operators who watch them."""
 
     def __init__(
         self,
         users: Users,
         touching: Touching,
-        requests: Requests,
-        settings: Settings,
+        pace: Pace,
     ) -> None:
         self._users = users
         self._touching = touching
-        self._requests = requests
-        self._rate = settings.public_rate
-        self._busy = settings.requests * BUSY
+        self._pace = pace
         self._loop = asyncio.get_running_loop()
         self._spreads: dict[str, Spread] = {}
         self._withdrawing: set[asyncio.Task[None]] = set()
-        self._next = 0.0
         self.watchers: set[Session] = set()
 
     @property
@@ -137,10 +126,10 @@ class Spreads:
                 spread.is_stale = False
                 await self._collect(spread)
                 continue
-            await self._turn()
+            await self._pace.turn()
             user = self._users.get(spread.names.pop())
             if user is not None:
-                self._touching.look(user)
+                self._touching.look_now(user)
             spread.done += 1
 
     async def _collect(self, spread: Spread) -> None:
@@ -153,14 +142,6 @@ class Spreads:
         random.shuffle(names)
         spread.names = names
         spread.planned = spread.done + len(names)
-
-    async def _turn(self) -> None:
-        """Wait for the next place in the rate that all spreads share."""
-        now = self._loop.time()
-        self._next = max(self._next, now - TICK_SECONDS) + 1 / self._rate
-        while self._next > now or len(self._requests) > self._busy:
-            await asyncio.sleep(max(TICK_SECONDS, self._next - now))
-            now = self._loop.time()
 
     async def _withdraw(self, board: PublicBoard, publish: int) -> None:
         async for user in self._online():

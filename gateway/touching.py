@@ -2,7 +2,7 @@
 
 For each user at most one touch is on its way, so that no two use up the same cap. Whatever gives a
 reason to look (a sync, an entry, the end of quiet hours) ends in the same look, which compares the
-boards with the user's cursors, so a look too many does nothing.
+boards with the user's cursors, so a look too many does nothing. Looks take turns at one pace.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from gateway.notices import (
     cursor_of,
     notice_event,
     now_ms,
+    opened_event,
     reaches_at,
     withdrawn_event,
 )
+from gateway.pace import Pace
 from gateway.requests import Requests, result_of
 from gateway.session import Session
 from gateway.settings import Settings
@@ -37,7 +39,7 @@ from streams.commands import Touch
 from streams.errors import Refused
 from streams.public import disturbance
 from streams.public.disturbance import Candidate, Plan
-from tables.rows import Position
+from tables.rows import Cursor, Position
 
 log = structlog.get_logger()
 
@@ -62,17 +64,26 @@ class Touching:
         requests: Requests,
         boards: Boards,
         users: Users,
+        pace: Pace,
         settings: Settings,
         metrics: Metrics,
     ) -> None:
         self._requests = requests
         self._boards = boards
         self._users = users
+        self._pace = pace
         self._calm = settings.calm
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._due: list[tuple[float, str]] = []
         self._when: dict[str, float] = {}
+        self._turns: asyncio.Queue[str] = asyncio.Queue()
+        self._queued: set[str] = set()
+
+    @property
+    def left(self) -> int:
+        """Users whose look waits for its turn."""
+        return len(self._queued)
 
     async def run(self) -> None:
         """Look again for those who may be disturbed again; one timer for all."""
@@ -80,12 +91,23 @@ class Touching:
             await asyncio.sleep(SWEEP_SECONDS)
             self._sweep()
 
+    async def take_turns(self) -> None:
+        """Look at those who wait for it, at the pace of all; for ever."""
+        while True:
+            name = await self._turns.get()
+            await self._pace.turn()
+            self._queued.discard(name)
+            user = self._users.get(name)
+            if user is not None:
+                self.look_now(user)
+
     def synced(self, session: Session) -> None:
         """A session is there anew: repeat the last touch to it, and look for what has come since."""
         user = session.user
         for board in self._boards.all():
             cursor = cursor_of(user, board.mailbox)
             events = self._events(user, board, cursor.touched, again=True)
+            user.shown.update((board.mailbox, publish) for publish in cursor.touched)
             self._metrics.repeats.inc(len(events))
             if events:
                 session.emit(*events)
@@ -97,7 +119,14 @@ class Touching:
         user.claims_changed()
 
     def look(self, user: User) -> None:
-        """Touch the user with whatever there is; a look that is on its way finds it, too."""
+        """Touch the user with whatever there is when it is their turn: many may have come at once."""
+        if user.name in self._queued or user.looking is not None or self._next(user) is None:
+            return
+        self._queued.add(user.name)
+        self._turns.put_nowait(user.name)
+
+    def look_now(self, user: User) -> None:
+        """The same without a turn; a look that is on its way finds what there is, too."""
         if user.looking is not None:
             return
         self._show_recorded(user)
@@ -106,15 +135,30 @@ class Touching:
 
     def has_news(self, user: User, board: PublicBoard) -> bool:
         """Whether there is something in this mailbox that no look is dealing with already."""
-        return user.looking is None and self._plan(user, board) is not None
+        if user.looking is not None:
+            return False
+        return bool(user.recorded) or self._plan(user, board) is not None
+
+    def told(self, user: User, mailbox: str, before: Cursor | None, row: Cursor) -> None:
+        """A row has come: what it says was touched or opened is so on all devices, at whichever gateway."""
+        if not user.synced or not user.has_cursors:
+            return
+        user.recorded |= {(mailbox, publish) for publish in row.touched} - user.shown
+        if user.looking is None:
+            self._show_recorded(user)
+        known = before.opened if before is not None else ()
+        events = [opened_event(mailbox, publish) for publish in row.opened if publish not in known]
+        if events:
+            for session in user.synced:
+                session.emit(*events)
 
     def withdrawn(self, user: User, board: PublicBoard, publish: int) -> bool:
         """Tell the user's sessions that a publish they may show is over; whether they may."""
-        notice = board.board.notices.get(publish)
-        if notice is None or not user.synced:
+        if not user.synced:
             return False
-        cursor = cursor_of(user, board.mailbox)
-        entry = reaches_at(notice, user)
+        notice, cursor = board.board.notices.get(publish), cursor_of(user, board.mailbox)
+        # One that was dropped from memory may be on the screen of whomever the cursor has led past it.
+        entry = publish if notice is None else reaches_at(notice, user)
         passed = entry is not None and entry <= cursor.read and entry not in cursor.deferred
         if not passed and (board.mailbox, publish) not in user.shown:
             return False
@@ -146,7 +190,6 @@ class Touching:
     async def _touch(self, user: User, board: PublicBoard, plan: Plan) -> bool:
         """Record, then show; whether the cursor has moved."""
         before = cursor_of(user, board.mailbox).at
-        user.asked |= {(board.mailbox, publish) for publish, _, _ in plan.touched}
         try:
             touched = await self._record(user, board, plan)
         except (Refused, msgspec.DecodeError) as error:
@@ -171,15 +214,18 @@ class Touching:
         return decode_touched(answer).touched
 
     def _show_recorded(self, user: User) -> None:
-        """Repeat what rows say was touched and no answer has named.
+        """Repeat what rows say was touched and no answer has named: another gateway has shown it, or nobody.
 
-        Either the answer is lost, or another gateway was first; then the user may be here by now.
+        What this gateway has not read yet is shown as soon as it has.
         """
+        early = set()
         for mailbox, publish in sorted(user.recorded):
             board = self._boards.get(mailbox)
-            if board is not None:
+            if board is None or board.board.head < publish:
+                early.add((mailbox, publish))
+            else:
                 self._show(user, board, (publish,), again=True)
-        user.recorded.clear()
+        user.recorded = early
 
     def _show(
         self, user: User, board: PublicBoard, touched: tuple[int, ...], *, again: bool

@@ -36,7 +36,10 @@ export class Notices {
   #shown;
   #looking;
   #changed;
-  /** @type {Map<string, {unread: number, last: {title: string, ts: number, publish: number} | null}>} */
+  /**
+   * `read`: the entry up to which `sync` has counted.
+   * @type {Map<string, {unread: number, read: number, last: {title: string, ts: number, publish: number} | null}>}
+   */
   #boxes = new Map();
   /** @type {Map<string, Notice>} */
   #known = new Map();
@@ -138,15 +141,15 @@ export class Notices {
     notice: (event) => this.#take(event),
     notices: (event, { before }) => this.#page(event, before),
     withdrawn: (event) => this.#withdrawn(event),
-    opened: (event) => this.#opening.delete(keyOf(event)),
+    opened: (event) => this.#opened(event),
   };
 
   #sync(entries) {
     const told = (mailbox) =>
       [...this.#opening.values()].filter((notice) => notice.mailbox === mailbox).length;
-    const box = ({ mailbox, unread, last }) => [
+    const box = ({ mailbox, unread, last, read }) => [
       mailbox,
-      { unread: Math.max(0, unread - told(mailbox)), last },
+      { unread: Math.max(0, unread - told(mailbox)), last, read },
     ];
     this.#boxes = new Map(entries.filter(({ mailbox }) => isPublic(mailbox)).map(box));
     for (const notice of this.#opening.values()) this.#tellOpened(notice);
@@ -167,8 +170,9 @@ export class Notices {
     const key = keyOf(notice);
     if (isOver(notice)) return;
     const box = this.#box(notice.mailbox);
-    // One that is repeated has been counted by `sync` already.
-    if (!this.#known.has(key) && !again) box.unread += 1;
+    // One that is repeated from before `sync` has been counted there.
+    const counted = again && notice.entry <= box.read;
+    if (!this.#known.has(key) && !counted) box.unread += 1;
     if (!box.last || box.last.ts <= notice.ts) box.last = notice;
     this.#know(notice);
     if (!this.#shown.has(key)) this.#queue(this.#known.get(key));
@@ -200,6 +204,21 @@ export class Notices {
     const opened = known.opened || notice.opened;
     this.#known.set(key, Object.assign(known, notice, { opened }));
     this.#watchTime();
+  }
+
+  /** On this page, or on another device of the user. */
+  #opened({ mailbox, publish }) {
+    const key = keyOf({ mailbox, publish });
+    const notice = this.#known.get(key);
+    if (this.#opening.delete(key) || notice?.opened) return;
+    if (!notice) {
+      if (this.#boxes.has(mailbox)) this.#recount();
+      return;
+    }
+    notice.opened = true;
+    this.#count(mailbox, -1);
+    this.#waiting = without(this.#waiting, key);
+    this.dismiss(notice);
   }
 
   #withdrawn({ mailbox, publish }) {
@@ -243,7 +262,7 @@ export class Notices {
   }
 
   #box(mailbox) {
-    if (!this.#boxes.has(mailbox)) this.#boxes.set(mailbox, { unread: 0, last: null });
+    if (!this.#boxes.has(mailbox)) this.#boxes.set(mailbox, { unread: 0, last: null, read: 0 });
     return this.#boxes.get(mailbox);
   }
 

@@ -80,6 +80,21 @@ async def test_a_card_leads_to_the_notice_and_counts_as_opened(tab: Open, operat
     await expect(badge(one)).to_have_count(0)
 
 
+async def test_what_one_device_opens_is_opened_on_the_others(tab: Open, operate: Connect):
+    alice = unique("alice")
+    one, two, three = await tab(alice), await tab(alice), await tab(alice)
+    await publish(await operate(), alice)
+    for each in (one, two, three):
+        await expect(cards(each)).to_have_count(1)
+    await three.row("notices").click()
+    await expect(items(three).get_by_role("img", name="not opened")).to_have_count(1)
+    await cards(one).get_by_role("button", name="Open").click()
+    for each in (one, two, three):
+        await expect(cards(each)).to_have_count(0)
+        await expect(badge(each)).to_have_count(0)
+    await expect(items(three).get_by_role("img", name="not opened")).to_have_count(0)
+
+
 async def test_a_dismissed_card_makes_room_for_the_next(tab: Open, operate: Connect):
     alice = unique("alice")
     one, operator = await tab(alice), await operate()

@@ -99,6 +99,24 @@ async def test_a_graded_release_touches_each_user_once(
     assert [row["by"] for row in trail] == [otto.user, otto.user, olga.user]
 
 
+async def test_devices_at_two_gateways_are_shown_and_told_the_same(
+    stack: System, dial: Connect, second: Gateway
+):
+    news = unique("public:n")
+    olga = await session(stack, dial, "olga", role="operator")
+    phone = await session(stack, dial, "alice", test=news)
+    laptop = await session(stack, dial, "alice", test=news, user=phone.user, url=second.ws)
+    await olga.request("publish", **content(news, EVERYBODY))
+    for client in (phone, laptop):
+        await client.expect("notice", mailbox=news, publish=1)
+    assert (await phone.sync())[news]["unread"] == (await laptop.sync())[news]["unread"] == 1
+    await laptop.request("open", mailbox=news, publish=1)
+    await phone.expect("opened", mailbox=news, publish=1)
+    assert (await phone.sync())[news]["unread"] == 0
+    assert len(shown(phone, news) + shown(laptop, news)) == 1
+    assert (await board_of(olga, news))["touched"] == 1
+
+
 async def test_an_audience_is_judged_by_the_token(stack: System, dial: Connect):
     news = unique("public:n")
     olga = await session(stack, dial, "olga", role="operator")

@@ -43,6 +43,7 @@ def repeated(client: Client) -> list[int]:
 
 async def quiet(house: House, *clients: Client) -> None:
     """Once everything that is on its way has arrived."""
+    await until(lambda: house.gateway._touching.left == 0)
     await until(lambda: not any(user.looking for user in house.gateway._users))
     await until(lambda: house.gateway._spreads.left == 0)
     for client in clients:
@@ -384,6 +385,82 @@ def a_publish() -> commands.Publish:
     return commands.Publish(
         mailbox=NEWS, by="olga", id=str(uuid.uuid4()), title="t", body=b"1", release=Reach(100.0)
     )
+
+
+async def test_those_who_come_at_once_are_looked_at_at_the_pace_of_a_release(house_of: Open):
+    house = await house_of(public_rate=20)
+    olga = await operator(house)
+    await publish(olga)
+    clients = await asyncio.gather(*(house.synced(f"user{number}") for number in range(12)))
+    await until(lambda: any(shown(client) for client in clients))
+    assert house.gateway._touching.left > 0
+    for client in clients:
+        await client.expect("notice", publish=1)
+    await quiet(house, *clients)
+    assert len(touches(house)) == len(clients)
+
+
+async def test_what_another_gateway_touches_is_shown_here(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga, {"percent": 0, "users": ["bob"]})
+    elsewhere = commands.Touch(
+        user="alice", by="alice", mailbox=NEWS, upto=1, touched=((1, 1, "normal"),)
+    )
+    house.pipeline.decide(elsewhere)
+    notice = await alice.expect("notice", publish=1)
+    assert notice["again"] is True
+    house.pipeline.decide(elsewhere)
+    await quiet(house, alice)
+    assert repeated(alice) == [1]
+
+
+async def test_a_touch_that_is_ahead_of_the_board_is_shown_when_the_entry_has_come(house: House):
+    alice, bob = await house.synced("alice"), await house.synced("bob")
+    house.pipeline.logs_stand_still = True
+    house.pipeline.decide(a_publish())
+    late = list(house.pipeline.stopped_log)
+    house.pipeline.stopped_log.clear()
+    house.pipeline.logs_stand_still = False
+    house.pipeline.decide(
+        commands.Touch(user="alice", by="alice", mailbox=NEWS, upto=1, touched=((1, 1, "normal"),))
+    )
+    await alice.request("ping")
+    assert not alice.delivered("notice", NEWS)
+    for bring in late:
+        bring()
+    await alice.expect("notice", publish=1)
+    await quiet(house, alice, bob)
+    assert (shown(alice), repeated(alice), shown(bob)) == ([], [1], [1])
+
+
+async def test_an_opening_is_told_to_all_devices_once(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    other = await house.synced("alice")
+    await publish(olga)
+    await other.expect("notice", publish=1)
+    await alice.request("open", mailbox=NEWS, publish=1)
+    await other.expect("opened", mailbox=NEWS, publish=1)
+    await alice.request("open", mailbox=NEWS, publish=1)
+    await publish(olga)
+    await other.expect("notice", publish=2)
+    await quiet(house, alice, other)
+    assert len(other.delivered("opened", NEWS)) == 1
+
+
+async def test_a_publish_that_was_dropped_from_memory_is_still_withdrawn(house_of: Open):
+    house = await house_of(public_bytes=4_000)
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga, body="x" * 2_000)
+    await alice.expect("notice", publish=1)
+    await publish(olga, body="x" * 2_000)
+    await alice.expect("notice", publish=2)
+    bob = await house.synced("bob")
+    await bob.expect("notice", publish=2)
+    await quiet(house, alice, bob)
+    assert shown(bob) == [2]
+    assert not alice.delivered("withdrawn", NEWS)
+    await olga.request("withdraw", mailbox=NEWS, publish=1, expect=1)
+    await alice.expect("withdrawn", mailbox=NEWS, publish=1)
 
 
 OPERATIONS = [

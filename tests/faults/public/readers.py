@@ -116,6 +116,8 @@ class Reader(Session):
         self._waiting.set()
 
     def _on_opened(self, event: Event) -> None:
+        if "ref" not in event:
+            return  # told of another connection's
         place = self._opening.pop(event["ref"])
         self.evidence.opened.add((self.user, place))
         if self.rng.random() < OPENS_TWICE:
