@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from gateway import notices, wire
@@ -59,7 +60,7 @@ class Timelines:
             for query in self._queries(user, [*active, *quiet[:limit]], before, limit)
         ]
         parts = [decode_timeline(await result_of(answer)) for answer in asked]
-        items = [*self._notices(user, before)]
+        items = [*self._notices(user, before, limit)]
         for part in parts:
             items += map(_message, part.messages)
         complete = max(map(_ends_at, parts), default=_START)
@@ -86,11 +87,14 @@ class Timelines:
                     limit=limit,
                 )
 
-    def _notices(self, user: User, before: Place | None) -> Iterator[Item]:
+    def _notices(self, user: User, before: Place | None, limit: int) -> Iterator[Item]:
+        """What public mailboxes have for the page, and one more of each where there is one."""
+        until = None if before is None else before[0] + 1
         for board in self._boards.all():
-            for one in notices.found(board, user):
-                if before is None or one.place < before:
-                    yield Item(one.place, one.fields(), len(one.notice.entry.body))
+            found = notices.found(board, user, until)
+            earlier = (one for one in found if before is None or one.place < before)
+            for one in islice(earlier, limit + 1):
+                yield Item(one.place, one.fields(), len(one.notice.entry.body))
 
 
 def _candidates(user: User, before: Place | None) -> tuple[list[str], list[str]]:

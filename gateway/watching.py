@@ -25,7 +25,6 @@ from gateway.settings import Settings
 from gateway.touching import Touching
 from gateway.watch import Mode
 from streams.errors import Code, Refused
-from streams.ids import parse_mailbox
 
 log = structlog.get_logger()
 
@@ -327,5 +326,5 @@ def _by_kind(entries: list[dict[str, Any]]) -> dict[str, int]:
     """The sum of what is unread in the mailboxes of each kind."""
     sums = dict.fromkeys(KINDS, 0)
     for entry in entries:
-        sums[parse_mailbox(entry["mailbox"]).kind] += entry["unread"]
+        sums[entry["mailbox"].partition(":")[0]] += entry["unread"]
     return sums

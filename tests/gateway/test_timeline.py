@@ -48,6 +48,24 @@ async def test_pages_hold_every_message_once_in_the_order_of_time(house: House, 
     assert await whole(alice, limit) == sent
 
 
+@pytest.mark.parametrize("limit", [1, 2, 4, 50])
+async def test_public_mailboxes_are_paged_with_the_others(house: House, group: str, limit: int):
+    olga = await house.connect("olga", claims={"role": "operator"})
+    house.pipeline.make(group, "alice")
+    alice = await house.synced("alice")
+    for number in range(9):
+        news = f"public:{number % 2}"
+        fields = {"title": "t", "body": number, "release": {"percent": 100}}
+        await olga.request("publish", mailbox=news, **fields)
+        await alice.expect("notice", mailbox=news, body=number)
+        house.pipeline.post(group)
+    places = await whole(alice, limit)
+    assert places == sorted(places)
+    assert sorted(mailbox for _, mailbox, _ in places) == sorted(
+        [group] * 9 + ["public:0"] * 5 + ["public:1"] * 4
+    )
+
+
 async def test_of_many_mailboxes_only_those_are_asked_for_that_may_matter(house: House):
     for number in range(200):
         house.pipeline.make(f"group:g{number}", "alice")
