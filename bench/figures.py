@@ -18,6 +18,7 @@ NAMES = (
     "records_per_message",
     "public_records_per_publish",
     "public_pulls_vs_ping",
+    "public_release_15k",
 )
 RESULTS = BUILD / "bench.json"
 

@@ -15,6 +15,7 @@ from bench.paths import ROOT
 
 STOP_SECONDS = 30
 LOG_LINES_SHOWN = 20
+NICENESS = 10
 
 
 class ProcessError(Exception):
@@ -97,6 +98,16 @@ def stop_on_sigterm() -> None:
     """Let SIGTERM and SIGINT end this process the way that stops its children too."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def give_way() -> None:
+    """Let this process take only what the others leave."""
+    os.nice(NICENESS)
+    session = Path("/proc/self/autogroup")
+    if (
+        session.exists()
+    ):  # Linux shares time between sessions first, and each process here has its own
+        session.write_text(str(NICENESS))
 
 
 def cpu_seconds(pid: int) -> float:

@@ -62,5 +62,6 @@ def environment(broker: Broker, **more: str) -> dict[str, str]:
     }
 
 
-def token(user: str) -> str:
-    return jwt.encode({"sub": user, "exp": int(time.time()) + TOKEN_SECONDS}, SECRET, "HS256")
+def token(user: str, **claims: object) -> str:
+    expires = int(time.time()) + TOKEN_SECONDS
+    return jwt.encode({"sub": user, "exp": expires, **claims}, SECRET, "HS256")

@@ -62,11 +62,11 @@ class Gateway:
         self._hub = Hub(settings, self.metrics)
         self._requests = Requests(self._producer, self._topics, self._instance, settings)
         self._boards = Boards(self._requests, settings, self.metrics, self._board_changed)
-        pace = Pace(self._requests, settings)
+        pace = Pace(settings)
         self._touching = Touching(
             self._requests, self._boards, self._users, pace, settings, self.metrics
         )
-        self._spreads = Spreads(self._users, self._touching, pace)
+        self._spreads = Spreads(self._users, self._touching, self._requests)
         self._rows = Rows(
             self._hub, self._boards, self._users, self._requests, self.metrics, self._instance
         )

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.requests import Requests
 from gateway.settings import Settings
 
 TICK_SECONDS = 0.02
 """How finely the rate is kept."""
 
-BUSY = 0.5
-"""Share of the requests that a gateway may have waiting above which nobody has a turn: chat goes first."""
+AT_ONCE = 32
+"""Looks on their way at a time: chat that comes between waits for no more than these, in gateway and worker."""
 
 
 class Pace:
-    """Gives turns one after the other, to whoever waits for one."""
+    """Gives turns one after the other, to whoever waits for one. Each lasts until its look has ended."""
 
-    def __init__(self, requests: Requests, settings: Settings) -> None:
-        self._requests = requests
+    def __init__(self, settings: Settings) -> None:
         self._rate = settings.public_rate
-        self._busy = settings.requests * BUSY
+        self._room = asyncio.Semaphore(AT_ONCE)
         self._loop = asyncio.get_running_loop()
         self._next = 0.0
 
     async def turn(self) -> None:
-        """Wait for the next turn."""
+        """Wait for the next turn; `ends_with` must follow in the same step."""
         now = self._loop.time()
         place = self._next = max(self._next, now - TICK_SECONDS) + 1 / self._rate
-        while place > now or len(self._requests) > self._busy:
+        if place > now:
             await asyncio.sleep(max(TICK_SECONDS, place - now))
-            now = self._loop.time()
+        await self._room.acquire()
+
+    def ends_with(self, look: asyncio.Task[None] | None) -> None:
+        """What the turn was used for; None: there was nothing to do."""
+        if look is None:
+            self._room.release()
+        else:
+            look.add_done_callback(lambda _: self._room.release())

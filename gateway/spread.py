@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from itertools import chain
 
 from gateway import wire
 from gateway.boards import PublicBoard
 from gateway.boxes import User, Users
-from gateway.pace import Pace
+from gateway.requests import Requests
 from gateway.session import Session
 from gateway.touching import Touching
 from streams.public.layout import publish_of
@@ -21,6 +23,9 @@ from tables.rows import AnyEntry, Withdrawn
 
 SLICE_SECONDS = 0.003
 """Longest stretch of looking at users before the loop has its turn."""
+
+RUN = 16
+"""Users of one partition who have their turns in a row: their touches are decided as one batch."""
 
 PROGRESS_SECONDS = 0.5
 """Least time between two `progress` events."""
@@ -53,11 +58,11 @@ class Spreads:
         self,
         users: Users,
         touching: Touching,
-        pace: Pace,
+        requests: Requests,
     ) -> None:
         self._users = users
         self._touching = touching
-        self._pace = pace
+        self._partition_of = requests.partition_of
         self._loop = asyncio.get_running_loop()
         self._spreads: dict[str, Spread] = {}
         self._withdrawing: set[asyncio.Task[None]] = set()
@@ -126,22 +131,17 @@ class Spreads:
                 spread.is_stale = False
                 await self._collect(spread)
                 continue
-            await self._pace.turn()
-            user = self._users.get(spread.names.pop())
-            if user is not None:
-                self._touching.look_now(user)
+            await self._touching.look_in_turn(spread.names.pop())
             spread.done += 1
 
     async def _collect(self, spread: Spread) -> None:
         """Plan whom the mailbox has something for: all who are online, in random order."""
-        names = [
-            user.name
-            async for user in self._online()
-            if self._touching.has_news(user, spread.board)
-        ]
-        random.shuffle(names)
-        spread.names = names
-        spread.planned = spread.done + len(names)
+        by_partition: defaultdict[int, list[str]] = defaultdict(list)
+        async for user in self._online():
+            if self._touching.has_news(user, spread.board):
+                by_partition[self._partition_of(user.name)].append(user.name)
+        spread.names = _in_runs(by_partition.values())
+        spread.planned = spread.done + len(spread.names)
 
     async def _withdraw(self, board: PublicBoard, publish: int) -> None:
         async for user in self._online():
@@ -157,3 +157,13 @@ class Spreads:
             if self._loop.time() - started > SLICE_SECONDS:
                 await asyncio.sleep(0)
                 started = self._loop.time()
+
+
+def _in_runs(groups: Iterable[list[str]]) -> list[str]:
+    """All names in random order, but in runs of one group."""
+    runs = []
+    for names in groups:
+        random.shuffle(names)
+        runs += [names[start : start + RUN] for start in range(0, len(names), RUN)]
+    random.shuffle(runs)
+    return list(chain.from_iterable(runs))

@@ -95,11 +95,8 @@ class Touching:
         """Look at those who wait for it, at the pace of all; for ever."""
         while True:
             name = await self._turns.get()
-            await self._pace.turn()
+            await self.look_in_turn(name)
             self._queued.discard(name)
-            user = self._users.get(name)
-            if user is not None:
-                self.look_now(user)
 
     def synced(self, session: Session) -> None:
         """A session is there anew: repeat the last touch to it, and look for what has come since."""
@@ -124,6 +121,14 @@ class Touching:
             return
         self._queued.add(user.name)
         self._turns.put_nowait(user.name)
+
+    async def look_in_turn(self, name: str) -> None:
+        """Wait for a turn, then look at the user if they are still here."""
+        await self._pace.turn()
+        user = self._users.get(name)
+        if user is not None:
+            self.look_now(user)
+        self._pace.ends_with(user.looking if user else None)
 
     def look_now(self, user: User) -> None:
         """The same without a turn; a look that is on its way finds what there is, too."""
