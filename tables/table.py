@@ -120,6 +120,14 @@ class _Recovery(Recovery):
     def need_recovery(self) -> bool:
         return False
 
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109
+        """Wait without a time limit, until it is done or another rebalance comes.
+
+        Faust takes a limit that has passed for the end of the service: a broker that is away for longer, while
+        committed offsets are asked for, would leave a worker that takes no partitions any more.
+        """
+        await super()._wait(coro)
+
 
 class JournaledTables(TableManager):
     """Faust's table manager with that recovery."""
