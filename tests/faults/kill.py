@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from tests.faults.load import Load
 from tests.faults.public.scenario import Public
 from tests.faults.scenario import GATEWAY_SETTINGS, Chat
 from tests.processes import Broker, System
+
+STILL_SECONDS = 90
 
 Progress = Callable[[str, float], None]
 """Told what is going on, and which part of the run is done."""
@@ -125,10 +128,21 @@ async def kill_under_load(
             progress(f"{load.count:,} done, next a {fault.kind}", number / len(faults))
             await chaos.carry_out(fault)
         await chaos.settle()
-        while load.count < amount:
-            progress(f"{load.count:,} done", load.count / amount)
-            await asyncio.sleep(0.2)
+        await until_done(load, amount, progress)
         progress("settling", 1)
     supervisor.cancel()
     progress("checking", 1)
     return await load.check()
+
+
+async def until_done(load: Load, amount: int, progress: Progress) -> None:
+    """Let the load go on until it has done that much, or stands still."""
+    count, since = load.count, time.monotonic()
+    while load.count < amount:
+        progress(f"{load.count:,} done", load.count / amount)
+        await asyncio.sleep(0.2)
+        if load.count > count:
+            count, since = load.count, time.monotonic()
+        elif time.monotonic() - since > STILL_SECONDS:
+            load.evidence.problems.append(f"nothing was done for {STILL_SECONDS} s")
+            return
