@@ -146,6 +146,7 @@ class Spreads:
     async def _withdraw(self, board: PublicBoard, publish: int) -> None:
         async for user in self._online():
             self._touching.withdrawn(user, board, publish)
+            self._touching.show_recorded(user)
 
     async def _online(self) -> AsyncIterator[User]:
         """Users who are online now, in slices between which the loop has its turn."""

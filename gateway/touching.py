@@ -103,8 +103,12 @@ class Touching:
         user = session.user
         for board in self._boards.all():
             cursor = cursor_of(user, board.mailbox)
+            touched = {(board.mailbox, publish) for publish in cursor.touched}
+            if board.board.head < cursor.read:
+                user.recorded |= touched - user.shown
+                continue
             events = self._events(user, board, cursor.touched, again=True)
-            user.shown.update((board.mailbox, publish) for publish in cursor.touched)
+            user.shown |= touched
             self._metrics.repeats.inc(len(events))
             if events:
                 session.emit(*events)
@@ -149,8 +153,7 @@ class Touching:
         if not user.synced or not user.has_cursors:
             return
         user.recorded |= {(mailbox, publish) for publish in row.touched} - user.shown
-        if user.looking is None:
-            self._show_recorded(user)
+        self.show_recorded(user)
         known = before.opened if before is not None else ()
         events = [opened_event(mailbox, publish) for publish in row.opened if publish not in known]
         if events:
@@ -172,6 +175,11 @@ class Touching:
             session.emit(withdrawn_event(board.mailbox, publish))
         self._metrics.withdrawals.inc()
         return True
+
+    def show_recorded(self, user: User) -> None:
+        """Show what rows say was touched, unless a look that is on its way does."""
+        if user.looking is None:
+            self._show_recorded(user)
 
     async def _touch_all(self, user: User) -> None:
         try:
@@ -221,12 +229,12 @@ class Touching:
     def _show_recorded(self, user: User) -> None:
         """Repeat what rows say was touched and no answer has named: another gateway has shown it, or nobody.
 
-        What this gateway has not read yet is shown as soon as it has.
+        What reached the user by an entry that this gateway has not read yet is shown as soon as it has.
         """
         early = set()
         for mailbox, publish in sorted(user.recorded):
             board = self._boards.get(mailbox)
-            if board is None or board.board.head < publish:
+            if board is None or board.board.head < cursor_of(user, mailbox).read:
                 early.add((mailbox, publish))
             else:
                 self._show(user, board, (publish,), again=True)
@@ -237,6 +245,8 @@ class Touching:
     ) -> None:
         fresh = tuple(one for one in touched if (board.mailbox, one) not in user.shown)
         events = self._events(user, board, fresh, again=again)
+        if not events:
+            return
         for session in user.synced:
             session.emit(*events)
         (self._metrics.repeats if again else self._metrics.touches).inc(len(fresh))
@@ -247,12 +257,12 @@ class Touching:
     def _events(
         self, user: User, board: PublicBoard, publishes: tuple[int, ...], *, again: bool
     ) -> list[bytes]:
-        """Notices of those that still stand: nothing withdrawn is shown, however late its answer comes."""
+        """Notices of those that reach the user and stand: nothing withdrawn is shown, however late its answer comes."""
         now, events = now_ms(), []
         for publish in publishes:
             notice = board.board.notices.get(publish)
-            if notice is not None and not notice.over(now):
-                entry = reaches_at(notice, user) or publish
+            entry = None if notice is None else reaches_at(notice, user)
+            if notice is not None and entry is not None and not notice.over(now):
                 events.append(notice_event(board, notice, entry, again=again))
         return events
 

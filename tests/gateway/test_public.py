@@ -400,9 +400,10 @@ async def test_those_who_come_at_once_are_looked_at_at_the_pace_of_a_release(hou
     assert len(touches(house)) == len(clients)
 
 
-async def test_what_another_gateway_touches_is_shown_here(house: House):
+async def test_what_another_gateway_touches_is_shown_here(house_of: Open):
+    house = await house_of(public_rate=0.001)
     olga, alice = await operator(house), await house.synced("alice")
-    await publish(olga, {"percent": 0, "users": ["bob"]})
+    await publish(olga)
     elsewhere = commands.Touch(
         user="alice", by="alice", mailbox=NEWS, upto=1, touched=((1, 1, "normal"),)
     )
@@ -410,27 +411,41 @@ async def test_what_another_gateway_touches_is_shown_here(house: House):
     notice = await alice.expect("notice", publish=1)
     assert notice["again"] is True
     house.pipeline.decide(elsewhere)
-    await quiet(house, alice)
+    await alice.request("ping")
     assert repeated(alice) == [1]
 
 
-async def test_a_touch_that_is_ahead_of_the_board_is_shown_when_the_entry_has_come(house: House):
-    alice, bob = await house.synced("alice"), await house.synced("bob")
+@pytest.mark.parametrize("last", ["release", "withdraw"])
+async def test_a_touch_that_is_ahead_of_the_board_is_shown_when_its_entry_has_come(
+    house: House, last: str
+):
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga, {"percent": 0, "users": ["bob"]})
+    await publish(olga, {"percent": 0, "users": ["bob"]})
+    await quiet(house, alice)
     house.pipeline.logs_stand_still = True
-    house.pipeline.decide(a_publish())
+    release = {"mailbox": NEWS, "by": "olga", "id": new_id(), "release": Reach(100.0)}
+    house.pipeline.decide(commands.Release(**release, publish=1, expect=1))
+    if last == "withdraw":
+        ended = {"mailbox": NEWS, "by": "olga", "id": new_id()}
+        house.pipeline.decide(commands.Withdraw(**ended, publish=2, expect=2))
     late = list(house.pipeline.stopped_log)
     house.pipeline.stopped_log.clear()
     house.pipeline.logs_stand_still = False
+    upto = house.pipeline.mailboxes[NEWS].head
     house.pipeline.decide(
-        commands.Touch(user="alice", by="alice", mailbox=NEWS, upto=1, touched=((1, 1, "normal"),))
+        commands.Touch(
+            user="alice", by="alice", mailbox=NEWS, upto=upto, touched=((1, 3, "normal"),)
+        )
     )
     await alice.request("ping")
     assert not alice.delivered("notice", NEWS)
     for bring in late:
         bring()
-    await alice.expect("notice", publish=1)
-    await quiet(house, alice, bob)
-    assert (shown(alice), repeated(alice), shown(bob)) == ([], [1], [1])
+    notice = await alice.expect("notice", publish=1)
+    assert (notice["entry"], notice["again"]) == (3, True)
+    await quiet(house, alice)
+    assert (shown(alice), repeated(alice)) == ([], [1])
 
 
 async def test_an_opening_is_told_to_all_devices_once(house: House):
