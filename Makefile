@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 PEERS := .venv-bench/.installed
 FIGURE ?=
 
-.PHONY: help install run test lint types check bench faults clean broker programs
+.PHONY: help install run test lint types check bench reach faults clean broker programs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -43,6 +43,9 @@ check: lint types ## lint and types
 
 bench: $(INSTALLED) $(PEERS) broker ## measure a figure beside its peer: make bench FIGURE=name
 	$(BIN)/python -m bench $(FIGURE)
+
+reach: $(INSTALLED) ## simulate a notice to 200 of 600 million users: docs/public-reach.md
+	$(BIN)/python -m bench.public_reach --write
 
 faults: $(INSTALLED) broker ## kill and stop parts under load, the long run
 	$(BIN)/python -m tests.faults --long
