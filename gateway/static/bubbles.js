@@ -44,6 +44,21 @@ export function bubble({ id, from, own, mark, action, below, follows, ...content
   );
 }
 
+/**
+ * What to do about a message that was refused.
+ * @param {{id: string, reason: string}} message
+ * @param {import('./outbox.js').Outbox} outbox
+ */
+export function failure({ id, reason }, outbox) {
+  return h(
+    "div.failed",
+    {},
+    h("span", {}, `Not sent: ${reason}`),
+    h("button.link", { type: "button", onclick: () => outbox.retry(id) }, "Retry"),
+    h("button.link", { type: "button", onclick: () => outbox.drop(id) }, "Discard"),
+  );
+}
+
 function author(from, own) {
   return own ? h("span.hidden", {}, "You") : h(`span.author.${tone(from)}`, {}, from);
 }
@@ -57,7 +72,8 @@ function meta({ ts }, mark) {
   return h("span.meta", {}, at, mark && sign(mark));
 }
 
-function sign(mark) {
+/** How a message is getting on. @param {'pending' | 'sent' | 'failed'} mark */
+export function sign(mark) {
   const [name, words] = MARKS[mark];
   return h(`span.mark.${mark}`, { title: words, role: "img", "aria-label": words }, icon(name));
 }

@@ -189,18 +189,8 @@ export class Chat {
       .catch(() => {});
   }
 
-  /** Repeat what failed for a passing reason, as long as the connection lasts. */
   async #history(fields) {
-    for (let wait = 500; this.#client.connected; wait = Math.min(10_000, wait * 2)) {
-      try {
-        await this.#client.request("history", fields);
-        return;
-      } catch (error) {
-        if (error.code === "disconnected") return;
-        if (!error.retriable) return this.#store.lock(fields.mailbox);
-        await pause(Math.random() * wait + error.retryAfter * 1000);
-      }
-    }
+    await this.#client.insist("history", fields).catch(() => this.#store.lock(fields.mailbox));
   }
 }
 

@@ -178,6 +178,25 @@ export class Client {
     });
   }
 
+  /**
+   * Like `request`, but repeats what failed for a passing reason as long as the connection lasts.
+   * @param {string} op
+   * @param {Object<string, any>} [fields]
+   * @returns {Promise<WireEvent | null>} null if the connection is lost; rejects if refused
+   */
+  async insist(op, fields = {}) {
+    for (let wait = 500; this.connected; wait = Math.min(10_000, wait * 2)) {
+      try {
+        return await this.request(op, fields);
+      } catch (error) {
+        if (error.code === "disconnected") break;
+        if (!error.retriable) throw error;
+        await pause(Math.random() * wait + error.retryAfter * 1000);
+      }
+    }
+    return null;
+  }
+
   #connect() {
     this.#forget(1000);
     this.#leaveAt = 0;
@@ -277,6 +296,8 @@ export class Client {
     }
   }
 }
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function settleWith({ settle }, event) {
   if (event.op !== "error") settle(event);

@@ -79,6 +79,27 @@ export function reconcile(parent, items) {
   }
 }
 
+/**
+ * Change a list without moving what is being read.
+ * @param {HTMLElement} scroll
+ * @param {HTMLElement} list inside it
+ * @param {() => void} change
+ */
+export function keepingPlace(scroll, list, change) {
+  const top = scroll.getBoundingClientRect().top;
+  const inView = (child) => child.getBoundingClientRect().bottom > top;
+  const anchor = [...list.children].find(inView);
+  const offset = anchor?.getBoundingClientRect().top;
+  change();
+  if (anchor?.isConnected) scroll.scrollTop += anchor.getBoundingClientRect().top - offset;
+}
+
+/** Let a field grow with its text, up to what the style allows. @param {HTMLTextAreaElement} field */
+export function fit(field) {
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight}px`;
+}
+
 /** Swap an element and keep the focus inside it. */
 function replace(element, built) {
   const focused = element.contains(document.activeElement);

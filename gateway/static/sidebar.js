@@ -57,7 +57,7 @@ export class Sidebar {
 }
 
 /** A line of the list; `key` is its address, too. @returns {import('./dom.js').Item} */
-function row({ key, name, face, preview, last, unread, noun, current }) {
+export function row({ key, name, face, preview, last, unread, noun, current }) {
   const at = last ? when(last.ts) : "";
   const mark = unread > 0 && badge(unread, noun);
   return {
@@ -82,7 +82,8 @@ function row({ key, name, face, preview, last, unread, noun, current }) {
   };
 }
 
-function badge(unread, noun) {
+/** @param {number} unread @param {string} noun */
+export function badge(unread, noun) {
   const shown = unread > 999 ? "999+" : String(unread);
   return h(
     "span.badge",
@@ -92,11 +93,11 @@ function badge(unread, noun) {
   );
 }
 
-/** Arrow keys move through the list. */
-function step(event) {
+/** Arrow keys move through the list. @param {KeyboardEvent} event */
+export function step(event) {
   const direction = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!direction) return;
-  const rows = [...byId("list").querySelectorAll("a")];
+  const rows = [...event.currentTarget.querySelectorAll("a")];
   rows[rows.indexOf(document.activeElement) + direction]?.focus();
   event.preventDefault();
 }

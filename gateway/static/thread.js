@@ -1,7 +1,7 @@
 /** The open conversation: its messages, where it is scrolled to, and the composer. */
 
-import { bubble, separator } from "./bubbles.js";
-import { announce, byId, h, icon, reconcile } from "./dom.js";
+import { bubble, failure, separator } from "./bubbles.js";
+import { announce, byId, fit, h, icon, keepingPlace, reconcile } from "./dom.js";
 import { avatar, day, kind, plural, text, title } from "./format.js";
 
 /** Messages of one author within this time stand together. */
@@ -47,7 +47,7 @@ export class Thread {
     byId("composer").onsubmit = (event) => this.#submit(event);
     byId("text").onkeydown = (event) => this.#typed(event);
     byId("messages").onkeydown = step;
-    byId("text").oninput = () => this.#resize();
+    byId("text").oninput = () => fit(byId("text"));
     document.addEventListener("visibilitychange", () => this.#settle());
     new ResizeObserver(() => this.#atEnd && this.#toEnd()).observe(byId("scroll"));
     setInterval(() => this.render(), 15_000);
@@ -64,7 +64,7 @@ export class Thread {
     byId("messages").replaceChildren();
     byId("text").value = this.#drafts.get(mailbox) ?? "";
     this.render();
-    this.#resize();
+    fit(byId("text"));
     this.#toEnd();
   }
 
@@ -166,19 +166,9 @@ export class Thread {
           body,
           own: true,
           mark: state,
-          below: state === "failed" && this.#failed(id, reason),
+          below: state === "failed" && failure({ id, reason }, this.#outbox),
         }),
     };
-  }
-
-  #failed(id, reason) {
-    return h(
-      "div.failed",
-      {},
-      h("span", {}, `Not sent: ${reason}`),
-      h("button.link", { type: "button", onclick: () => this.#outbox.retry(id) }, "Retry"),
-      h("button.link", { type: "button", onclick: () => this.#outbox.drop(id) }, "Discard"),
-    );
   }
 
   #mayRecall({ role }, { from, ts, recalled }) {
@@ -208,14 +198,9 @@ export class Thread {
 
   /** Change what is above without moving what is being read. */
   #keepingPlace(change) {
-    const scroll = byId("scroll");
-    const top = scroll.getBoundingClientRect().top;
-    const inView = (child) => child.getBoundingClientRect().bottom > top;
-    const anchor = this.#atEnd ? null : [...byId("messages").children].find(inView);
-    const offset = anchor?.getBoundingClientRect().top;
+    if (!this.#atEnd) return keepingPlace(byId("scroll"), byId("messages"), change);
     change();
-    if (this.#atEnd) this.#toEnd();
-    else if (anchor?.isConnected) scroll.scrollTop += anchor.getBoundingClientRect().top - offset;
+    this.#toEnd();
   }
 
   #toEnd() {
@@ -263,7 +248,7 @@ export class Thread {
     const words = byId("text").value.trim();
     if (!words) return;
     byId("text").value = "";
-    this.#resize();
+    fit(byId("text"));
     this.#atEnd = true;
     this.#divider = Infinity;
     this.#chat.send(this.#mailbox, words);
@@ -272,13 +257,6 @@ export class Thread {
   #typed(event) {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     this.#submit(event);
-  }
-
-  /** Grow with the text, up to what the style allows. */
-  #resize() {
-    const field = byId("text");
-    field.style.height = "auto";
-    field.style.height = `${field.scrollHeight}px`;
   }
 }
 
