@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.errors import Code, Refused
-from tables.rows import ORIGIN, AnyEntry, Cursor, Member, Message, Policy, Position
+from tables.rows import ORIGIN, AnyEntry, Cursor, Member, Message, Policy, Position, PostId
 
 
 class Problem(Struct, frozen=True):
@@ -168,6 +168,61 @@ class Named(Struct, frozen=True):
     members: list[str] = []
 
 
+class Follows(Struct, frozen=True):
+    """The authors whom a user follows, each as `streams.feeds.pages.Followed`, and how many there are."""
+
+    follows: list[tuple[str, bool, tuple[int, int]]]
+    number: int
+    more: bool = False
+
+
+class Inbox(Struct, frozen=True):
+    """References of a user's inbox, how far they go, and when the user looked last (ms since 1970)."""
+
+    posts: list[PostId]
+    reached: PostId | None = None
+    floor: PostId | None = None
+    seen: int = 0
+
+
+class Outboxes(Struct, frozen=True):
+    """The newest posts of the authors of one partition, complete down to `reached`."""
+
+    posts: list[Message]
+    reached: PostId | None = None
+
+
+class Posts(Struct, frozen=True):
+    """The first of the posts that were asked for; null: there is none any more."""
+
+    posts: list[Message | None]
+
+
+class Snapshot(Struct, frozen=True):
+    """The order in which a visit sees its feed; `made` is in ms since 1970."""
+
+    id: str
+    made: int
+    posts: tuple[PostId, ...]
+
+
+class Author(Struct, frozen=True):
+    """An author as one user sees them."""
+
+    author: str
+    posts: int
+    followers: int
+    mode: str
+    follows: bool
+    blocked: bool
+
+
+class Followers(Struct, frozen=True):
+    """The answer to commands about followers: how many there are."""
+
+    followers: int
+
+
 decode_reply = msgspec.json.Decoder(Reply).decode
 decode_facts = msgspec.json.Decoder(Facts).decode
 decode_history = msgspec.json.Decoder(History).decode
@@ -180,3 +235,10 @@ decode_boards = msgspec.json.Decoder(Boards).decode
 decode_entries = msgspec.json.Decoder(Entries).decode
 decode_touched = msgspec.json.Decoder(Touched).decode
 decode_counts = msgspec.json.Decoder(Counts).decode
+decode_follows = msgspec.json.Decoder(Follows).decode
+decode_inbox = msgspec.json.Decoder(Inbox).decode
+decode_outboxes = msgspec.json.Decoder(Outboxes).decode
+decode_posts = msgspec.json.Decoder(Posts).decode
+decode_snapshot = msgspec.json.Decoder(Snapshot).decode
+decode_author = msgspec.json.Decoder(Author).decode
+decode_followers = msgspec.json.Decoder(Followers).decode

@@ -18,6 +18,9 @@ from gateway.auth import Identity, Tokens
 from gateway.boards import Boards, PublicBoard
 from gateway.boxes import Users
 from gateway.errors import CloseCode
+from gateway.feed_operations import FeedOperations
+from gateway.feed_sources import FeedSources
+from gateway.feeds import Feeds
 from gateway.hub import Hub
 from gateway.limits import Connections
 from gateway.loader import Loader
@@ -66,6 +69,8 @@ class Gateway:
         self._touching = Touching(
             self._requests, self._boards, self._users, pace, settings, self.metrics
         )
+        sources = FeedSources(self._requests)
+        self._feeds = Feeds(self._requests, sources, settings)
         self._spreads = Spreads(self._users, self._touching, self._requests)
         self._rows = Rows(
             self._hub, self._boards, self._users, self._requests, self.metrics, self._instance
@@ -89,6 +94,7 @@ class Gateway:
             PublicOperations(
                 self._requests, self._loader, self._boards, self._touching, self._spreads, settings
             ),
+            FeedOperations(self._requests, sources, self._feeds, settings),
             tokens,
             self.connections,
             settings,

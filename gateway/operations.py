@@ -10,6 +10,7 @@ from gateway import shows, wire
 from gateway.auth import Tokens
 from gateway.boxes import User, Users
 from gateway.errors import CloseCode, Disconnect
+from gateway.feed_operations import FeedOperations
 from gateway.hub import Hub
 from gateway.limits import Connections
 from gateway.loader import Loader
@@ -42,6 +43,7 @@ class Operations:
         hub: Hub,
         users: Users,
         public: PublicOperations,
+        feeds: FeedOperations,
         tokens: Tokens,
         connections: Connections,
         settings: Settings,
@@ -77,6 +79,7 @@ class Operations:
             wire.Close: self._manage,
             wire.Trim: self._manage,
             **public.handlers,
+            **feeds.handlers,
         }
 
     async def hello(self, session: Session, frame: wire.Hello) -> None:
@@ -325,7 +328,11 @@ def _check_reach(user: User, mailbox: str) -> None:
 
 
 def _parsed(mailbox: str) -> MailboxId:
+    """Take apart a mailbox that clients may name; outboxes are none of these."""
     try:
-        return parse_mailbox(mailbox)
+        parsed = parse_mailbox(mailbox)
     except ValueError as error:
         raise Refused(Code.BAD_REQUEST, str(error)) from None
+    if parsed.kind == "author":
+        raise Refused(Code.FORBIDDEN, "an author's posts come with `feed`: see `follow`, `post`")
+    return parsed

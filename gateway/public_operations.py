@@ -53,12 +53,12 @@ class PublicOperations:
         self.handlers: dict[type[wire.Frame], Handle] = {
             wire.Notices: self._notices,
             wire.Open: self._open,
-            wire.Publish: _for_operators(self._publish),
-            wire.Release: _for_operators(self._release),
-            wire.Withdraw: _for_operators(self._withdraw),
-            wire.ShowBoard: _for_operators(self._board),
-            wire.Entries: _for_operators(self._entries),
-            wire.Preview: _for_operators(self._preview),
+            wire.Publish: for_operators(self._publish),
+            wire.Release: for_operators(self._release),
+            wire.Withdraw: for_operators(self._withdraw),
+            wire.ShowBoard: for_operators(self._board),
+            wire.Entries: for_operators(self._entries),
+            wire.Preview: for_operators(self._preview),
         }
 
     def claims_changed(self, session: Session) -> None:
@@ -175,7 +175,9 @@ def _is_operator(session: Session) -> bool:
     return session.identity is not None and session.identity.is_operator
 
 
-def _for_operators(handle: Handle) -> Handle:
+def for_operators(handle: Handle) -> Handle:
+    """Let only operators through."""
+
     async def checked(session: Session, frame: Any) -> None:
         if not _is_operator(session):
             raise Refused(Code.FORBIDDEN, "this takes a token with the role `operator`")

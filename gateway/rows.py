@@ -19,7 +19,7 @@ from gateway.channel import Channel, Outcome
 from gateway.hub import Hub
 from gateway.metrics import Metrics
 from gateway.requests import Requests
-from streams.ids import PUBLIC
+from streams.ids import AUTHOR, PUBLIC
 from streams.public.layout import decode_entry
 from tables.rows import AT_HEADER, ORIGIN, Cursor, Member, Message, Position, State
 
@@ -69,6 +69,8 @@ class Rows:
         if mailbox.startswith(PUBLIC):
             if kind == "m" and value is not None:
                 self._take_entry(partition, mailbox, value)
+            return
+        if mailbox.startswith(AUTHOR):
             return
         channel = self._hub.channels.get(mailbox)
         if kind == "m":

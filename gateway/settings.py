@@ -179,6 +179,29 @@ class Settings(BaseSettings):
         "unset: any number.",
     )
 
+    feed_views: int = Field(
+        default=5_000,
+        ge=1,
+        description="Feeds held in memory, each for a user who looks at it: beyond, the one that was "
+        "read longest ago goes, and is asked for again with its next page.",
+    )
+    feed_bytes: int = Field(
+        default=64 << 20,
+        ge=1,
+        description="Bytes of posts in memory, shared by all feeds. Beyond, those read longest ago "
+        "go, and are asked for again with the next page that shows them.",
+    )
+    feed_states: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("live", "replay", "ended"),
+        description="States of posts in the order in which a feed by state shows them, separated by "
+        "commas; others come after, and posts without a state last.",
+    )
+    feed_snapshot_seconds: float = Field(
+        default=600.0,
+        gt=0,
+        description="How long the pages of a feed by state agree: a visit may take that long.",
+    )
+
     @field_validator("quiet_hours")
     @classmethod
     def _check_quiet(cls, value: str) -> str:
@@ -195,6 +218,13 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("feed_states", mode="before")
+    @classmethod
+    def _split_states(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
     def secret(self) -> str:

@@ -10,13 +10,15 @@ import structlog
 
 from gateway import answers, wire
 from gateway.errors import unavailable
+from gateway.feeds import Page as FeedPage
 from gateway.notices import opened_event
 from gateway.requests import Answer, Requests
 from gateway.session import Session
 from gateway.timeline import Page
 from streams.errors import Refused
+from streams.feeds.order import format_id
 from streams.schemas import MailboxCommand, UserCommand
-from tables.rows import Cursor, Message
+from tables.rows import Cursor, Message, PostId
 
 log = structlog.get_logger()
 
@@ -150,6 +152,56 @@ def entries(frame: wire.Entries, answer: Answer) -> list[bytes]:
     return [
         wire.event("entries", frame.ref, mailbox=frame.mailbox, entries=newest, more=page["more"])
     ]
+
+
+def posted(frame: wire.MakePost, author: str, answer: Answer) -> list[bytes]:
+    """A `post`: the post that it became."""
+    receipt = answers.decode_receipt(_raw(answer))
+    event = wire.event(
+        "posted",
+        frame.ref,
+        id=receipt.id,
+        post=format_id(PostId(receipt.ts, receipt.seq, author)),
+        seq=receipt.seq,
+        ts=receipt.ts,
+        duplicate=receipt.duplicate,
+    )
+    return [event]
+
+
+def post_done(frame: wire.PostFrame, _answer: Answer) -> list[bytes]:
+    """The operations that change a post."""
+    return [wire.event("done", frame.ref, of=wire.op_of(frame), post=frame.post)]
+
+
+def followed(frame: wire.AuthorFrame, answer: Answer) -> list[bytes]:
+    """A `follow` or `unfollow`: how many follow the author."""
+    followers = answers.decode_followers(_raw(answer)).followers
+    of = wire.op_of(frame)
+    return [wire.event("done", frame.ref, of=of, author=frame.author, followers=followers)]
+
+
+def blocked(frame: wire.MembersFrame, _answer: Answer) -> list[bytes]:
+    """A `block` or `unblock`."""
+    return [wire.event("done", frame.ref, of=wire.op_of(frame), members=frame.members)]
+
+
+def mode_done(frame: wire.ChooseDelivery, _answer: Answer) -> list[bytes]:
+    """A `mode`."""
+    of = wire.op_of(frame)
+    return [wire.event("done", frame.ref, of=of, author=frame.author, mode=frame.mode)]
+
+
+def feed(ref: wire.Ref, page: FeedPage) -> bytes:
+    """A page of a feed: its posts are ready JSON."""
+    fields = b'"posts":[%b],"last_id":%b,"new":%d' % (
+        b",".join(page.posts),
+        b"null" if page.last is None else b'"%b"' % format_id(page.last).encode(),
+        page.new,
+    )
+    if page.snapshot is not None:
+        fields += b',"snapshot":"%b","expires":%d' % (page.snapshot.encode(), page.expires)
+    return wire.ready_event("feed", ref, fields)
 
 
 def read_of(answer: Answer) -> int:

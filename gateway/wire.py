@@ -17,6 +17,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway.errors import CloseCode, Disconnect
 from streams.commands import Place, PolicyChange
 from streams.errors import Code, Refused
+from streams.feeds.commands import MAX_PAGE, StateName
+from streams.feeds.order import format_id, post_id
 from streams.schemas import (
     CommandId,
     EntrySeq,
@@ -30,6 +32,7 @@ from streams.schemas import (
     Seq,
 )
 from tables.rows import Message, Policy, Priority, Reach
+from tables.rows import Mode as Delivery
 
 SUBPROTOCOL = "readcast.json"
 
@@ -275,6 +278,88 @@ class Preview(OperatorFrame, MailboxFrame, frozen=True, kw_only=True, tag="previ
         return all(name is UNSET or name == user for name in (self.by, self.sender))
 
 
+class MakePost(Frame, frozen=True, kw_only=True, tag="post"):
+    """Put a post into one's outbox; the same `id` again is the same post."""
+
+    id: CommandId | None = None
+    body: msgspec.Raw
+    state: StateName | None = None
+
+
+class PostFrame(Frame, frozen=True, kw_only=True):
+    """A frame about one post of the user; `post` is its id."""
+
+    post: str
+
+
+class EditPost(PostFrame, frozen=True, kw_only=True, tag="edit"):
+    """Give a post another body."""
+
+    body: msgspec.Raw
+
+
+class DeletePost(PostFrame, frozen=True, kw_only=True, tag="delete"):
+    """Take a post out of all feeds."""
+
+
+class SetState(PostFrame, frozen=True, kw_only=True, tag="state"):
+    """Say what a post is now; null: nothing any more."""
+
+    state: StateName | None
+
+
+class AuthorFrame(Frame, frozen=True, kw_only=True):
+    """A frame about one author."""
+
+    author: Name
+
+
+class Follow(AuthorFrame, frozen=True, kw_only=True, tag="follow"):
+    """Follow an author."""
+
+
+class Unfollow(AuthorFrame, frozen=True, kw_only=True, tag="unfollow"):
+    """Follow an author no more."""
+
+
+class MembersFrame(Frame, frozen=True, kw_only=True):
+    """A frame about others, and the user's own outbox."""
+
+    members: Members
+
+
+class Block(MembersFrame, frozen=True, kw_only=True, tag="block"):
+    """Keep users from following and from looking at the outbox."""
+
+
+class Unblock(MembersFrame, frozen=True, kw_only=True, tag="unblock"):
+    """Let users follow again."""
+
+
+class ShowAuthor(AuthorFrame, frozen=True, kw_only=True, tag="author"):
+    """Facts about an author."""
+
+
+class ChooseDelivery(OperatorFrame, AuthorFrame, frozen=True, kw_only=True, tag="mode"):
+    """Choose how an author's posts get to followers."""
+
+    mode: Delivery
+
+
+class Feed(Frame, frozen=True, kw_only=True, tag="feed"):
+    """A page of the user's feed, or of one author's posts, after the post `last_id`.
+
+    snapshot: the order of the visit that this page belongs to. refresh: the one that is looked at anew.
+    """
+
+    last_id: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 20
+    order: Literal["time", "state"] = "time"
+    snapshot: CommandId | None = None
+    refresh: CommandId | None = None
+    author: Name | None = None
+
+
 AnyFrame = (
     Hello
     | Sync
@@ -303,6 +388,17 @@ AnyFrame = (
     | ShowBoard
     | Entries
     | Preview
+    | MakePost
+    | EditPost
+    | DeletePost
+    | SetState
+    | Follow
+    | Unfollow
+    | Block
+    | Unblock
+    | ShowAuthor
+    | ChooseDelivery
+    | Feed
 )
 
 
@@ -389,6 +485,27 @@ def message_fields(row: Message) -> dict[str, object]:
     else:
         fields["body"] = orjson.Fragment(bytes(row.body) or b"null")
     return fields
+
+
+def post_fields(row: Message) -> dict[str, object]:
+    """A post as clients see it."""
+    fields: dict[str, object] = {
+        "post": format_id(post_id(row)),
+        "author": row.sender,
+        "seq": row.seq,
+        "ts": row.ts,
+        "body": orjson.Fragment(bytes(row.body) or b"null"),
+    }
+    if row.state:
+        fields["state"] = row.state
+    if row.edited:
+        fields["edited"] = row.edited
+    return fields
+
+
+def post_json(row: Message) -> bytes:
+    """A post as clients see it, as JSON."""
+    return orjson.dumps(post_fields(row))
 
 
 def message_event(mailbox: str, row: Message) -> bytes:

@@ -16,6 +16,7 @@ class Code(StrEnum):
     MUTED = "muted"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+    EXPIRED = "expired"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
 

@@ -1,0 +1,180 @@
+"""What the client operations of feeds do: posts, followers, and pages."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from gateway import shows, wire
+from gateway.feed_sources import MAX_FOLLOWS, FeedSources
+from gateway.feeds import Feeds, Page
+from gateway.public_operations import for_operators
+from gateway.requests import Requests
+from gateway.session import Session
+from gateway.settings import Settings
+from streams.errors import Code, Refused
+from streams.feeds import commands
+from streams.feeds.order import parse_id
+from streams.ids import AUTHOR, SYSTEM
+from tables.rows import PostId
+
+Handle = Callable[[Session, Any], Awaitable[None]]
+
+_MAX_SEQ = 2**53
+
+
+class FeedOperations:
+    """Handles the frames about feeds."""
+
+    def __init__(
+        self, requests: Requests, sources: FeedSources, feeds: Feeds, settings: Settings
+    ) -> None:
+        self._requests = requests
+        self._sources = sources
+        self._feeds = feeds
+        self._settings = settings
+        self._ask = partial(shows.ask, requests)
+        self.handlers: dict[type[wire.Frame], Handle] = {
+            wire.MakePost: self._post,
+            wire.EditPost: self._edit,
+            wire.DeletePost: self._delete,
+            wire.SetState: self._state,
+            wire.Follow: self._follow,
+            wire.Unfollow: self._unfollow,
+            wire.Block: self._block,
+            wire.Unblock: self._block,
+            wire.ShowAuthor: self._author,
+            wire.ChooseDelivery: for_operators(self._mode),
+            wire.Feed: self._feed,
+        }
+
+    async def _post(self, session: Session, frame: wire.MakePost) -> None:
+        wire.check_body(bytes(frame.body), self._settings.body_bytes)
+        command = commands.Post(
+            **self._to_outbox(session.user.name, session, frame.id),
+            body=frame.body,
+            state=frame.state,
+        )
+        await self._ask(session, frame, command, partial(shows.posted, frame, command.by))
+
+    async def _edit(self, session: Session, frame: wire.EditPost) -> None:
+        wire.check_body(bytes(frame.body), self._settings.body_bytes)
+        post = _own(session, frame)
+        command = commands.Edit(
+            **self._to_outbox(post.author, session), seq=post.seq, body=frame.body
+        )
+        await self._ask(session, frame, command, partial(shows.post_done, frame))
+
+    async def _delete(self, session: Session, frame: wire.DeletePost) -> None:
+        post = _own(session, frame)
+        command = commands.Delete(**self._to_outbox(post.author, session), seq=post.seq)
+        await self._ask(session, frame, command, partial(shows.post_done, frame))
+
+    async def _state(self, session: Session, frame: wire.SetState) -> None:
+        post = _own(session, frame)
+        command = commands.SetState(
+            **self._to_outbox(post.author, session), seq=post.seq, state=frame.state
+        )
+        await self._ask(session, frame, command, partial(shows.post_done, frame))
+
+    async def _follow(self, session: Session, frame: wire.Follow) -> None:
+        session.spawn(self._follow_one_more(session, frame), frame.ref)
+
+    async def _follow_one_more(self, session: Session, frame: wire.Follow) -> None:
+        if await self._sources.following(session.user.name) >= MAX_FOLLOWS:
+            raise Refused(Code.CONFLICT, f"a user follows at most {MAX_FOLLOWS:,} authors")
+        command = commands.Follow(**self._to_outbox(frame.author, session))
+        await self._ask(session, frame, command, partial(shows.followed, frame))
+
+    async def _unfollow(self, session: Session, frame: wire.Unfollow) -> None:
+        command = commands.Unfollow(**self._to_outbox(frame.author, session))
+        await self._ask(session, frame, command, partial(shows.followed, frame))
+
+    async def _block(self, session: Session, frame: wire.Block | wire.Unblock) -> None:
+        kind = commands.Block if isinstance(frame, wire.Block) else commands.Unblock
+        command = kind(**self._to_outbox(session.user.name, session), members=frame.members)
+        await self._ask(session, frame, command, partial(shows.blocked, frame))
+
+    async def _author(self, session: Session, frame: wire.ShowAuthor) -> None:
+        session.spawn(self._show_author(session, frame), frame.ref)
+
+    async def _show_author(self, session: Session, frame: wire.ShowAuthor) -> None:
+        author = await self._feeds.author(frame.author, session.user.name)
+        following = await self._sources.following(frame.author)
+        session.emit(
+            wire.event(
+                "author",
+                frame.ref,
+                author=author.author,
+                followers=author.followers,
+                following=following,
+                posts=author.posts,
+                follows=author.follows,
+                mode=author.mode,
+            )
+        )
+
+    async def _mode(self, session: Session, frame: wire.ChooseDelivery) -> None:
+        to_outbox = self._to_outbox(frame.author, session) | {"by": SYSTEM}
+        command = commands.SetMode(**to_outbox, mode=frame.mode)
+        await self._ask(session, frame, command, partial(shows.mode_done, frame))
+
+    async def _feed(self, session: Session, frame: wire.Feed) -> None:
+        _check(frame)
+        last = None if frame.last_id is None else _parsed(frame.last_id)
+        session.spawn(self._show_page(session, frame, last), frame.ref)
+
+    async def _show_page(self, session: Session, frame: wire.Feed, last: PostId | None) -> None:
+        session.emit(shows.feed(frame.ref, await self._page(session, frame, last)))
+
+    async def _page(self, session: Session, frame: wire.Feed, last: PostId | None) -> Page:
+        user = session.user.name
+        if frame.author is not None:
+            return await self._feeds.author_page(frame.author, user, last, frame.limit)
+        if frame.order == "time":
+            return await self._feeds.page(user, last, frame.limit)
+        if frame.snapshot is None:
+            return await self._feeds.ranked(user, frame.refresh, frame.limit)
+        return await self._feeds.snapshot_page(user, frame.snapshot, last, frame.limit)
+
+    def _to_outbox(
+        self, author: str, session: Session, command_id: str | None = None
+    ) -> dict[str, Any]:
+        """What all commands to an outbox have."""
+        return {
+            "mailbox": AUTHOR + author,
+            "by": session.user.name,
+            "id": command_id or str(uuid.uuid4()),
+            "reply": self._requests.address(),
+        }
+
+
+def _own(session: Session, frame: wire.PostFrame) -> PostId:
+    post = _parsed(frame.post)
+    if post.author != session.user.name:
+        raise Refused(Code.FORBIDDEN, "a post is its author's")
+    return post
+
+
+def _parsed(text: str) -> PostId:
+    try:
+        post = parse_id(text)
+    except ValueError as error:
+        raise Refused(Code.BAD_REQUEST, str(error)) from None
+    if not 0 < post.seq <= _MAX_SEQ:
+        raise Refused(Code.BAD_REQUEST, "there is no such post: seqs are 1 to 2^53")
+    return post
+
+
+def _check(frame: wire.Feed) -> None:
+    """Refuse what has no meaning together."""
+    if frame.order == "time" and (frame.snapshot or frame.refresh):
+        raise Refused(Code.BAD_REQUEST, 'snapshots are for `"order":"state"`')
+    if frame.order == "state" and frame.author is not None:
+        raise Refused(Code.BAD_REQUEST, "an author's page is in the order of time")
+    if frame.refresh and (frame.snapshot or frame.last_id):
+        raise Refused(Code.BAD_REQUEST, "`refresh` asks for a first page: without a place in one")
+    if frame.order == "state" and frame.last_id and not frame.snapshot:
+        raise Refused(Code.BAD_REQUEST, "name the `snapshot` that `last_id` is in")
