@@ -1,10 +1,15 @@
 /** The page: logs a user in and puts the parts together. */
 
+import { AuthorScreen } from "./author-screen.js";
+import { Authors } from "./authors.js";
 import { Chat, peer } from "./chat.js";
 import { Client } from "./client.js";
 import { socketUrl } from "./connection.js";
 import { confirm, members, newConversation, toast } from "./dialogs.js";
 import { byId } from "./dom.js";
+import { FeedScreen } from "./feed-screen.js";
+import { FeedSidebar } from "./feed-sidebar.js";
+import { Feed } from "./feed.js";
 import { Noticeboard } from "./noticeboard.js";
 import { Notices } from "./notices.js";
 import { Outbox } from "./outbox.js";
@@ -21,22 +26,28 @@ await start(run);
 /** @param {import('./login.js').Session} session */
 function run({ user, token }) {
   const store = new Store(user);
+  const changed = () => store.changed();
   const client = new Client({ url: socketUrl(), token, since: () => store.since() });
   const outbox = new Outbox({
     client,
     entries: JSON.parse(sessionStorage.getItem(OUTBOX) ?? "[]"),
     save: (entries) => sessionStorage.setItem(OUTBOX, JSON.stringify(entries)),
-    changed: () => store.changed(),
+    changed,
   });
   const chat = new Chat({ client, store, outbox });
   const notices = new Notices({
     client,
     shown: new Shown(user),
     looking: () => document.visibilityState === "visible",
-    changed: () => store.changed(),
+    changed,
   });
+  const feed = new Feed({ client, changed, renewed: () => toast("The order has been made anew.") });
+  const authors = new Authors({ client, user, changed, followed: () => feed.loaded && feed.renew() });
   const sidebar = new Sidebar({ store, notices });
+  const feedSidebar = new FeedSidebar({ feed, user });
   const thread = new Thread({ store, chat, outbox, confirm });
+  const feedScreen = new FeedScreen({ client, feed, authors, outbox, user, confirm });
+  const authorScreen = new AuthorScreen({ client, authors, user, confirm, changed });
   const open = (address) => {
     location.hash = address;
   };
@@ -48,27 +59,44 @@ function run({ user, token }) {
     if (wanted === current) return;
     const left = current;
     current = wanted;
-    byId("app").dataset.screen = current ? "thread" : "list";
+    byId("app").dataset.screen = !current ? "list" : current === "feed" ? "feed" : "thread";
     chat.show(current);
     thread.show(current);
     board.show(current === "notices");
-    sidebar.render(current);
-    if (current) (current === "notices" ? board : thread).focus();
+    feedScreen.show(current === "feed");
+    authorScreen.show(authorIn(current));
+    showPart(isOfFeed(current) ? "feed" : "chats");
+    renderLists();
+    if (current) shown().focus();
     else byId("list").querySelector(left ? `[href="#${CSS.escape(left)}"]` : "a")?.focus();
+  };
+  const shown = () => {
+    if (current === "notices") return board;
+    if (current === "feed") return feedScreen;
+    return isOfFeed(current) ? authorScreen : thread;
+  };
+  const renderLists = () => {
+    sidebar.render(current);
+    feedSidebar.render(current);
   };
   store.onChange(() => {
     show();
-    sidebar.render(current);
+    renderLists();
     thread.render();
     board.render();
+    feedScreen.render();
+    authorScreen.render();
   });
   addEventListener("hashchange", show);
 
   byId("back").onclick = byId("notices-back").onclick = () => open("");
+  byId("author-back").onclick = () => open("feed");
   byId("new").onclick = () => newConversation(chat, open);
   byId("people").onclick = () => members(chat, current);
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && current && !document.querySelector("dialog[open]")) open("");
+    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    if (authorIn(current)) open("feed");
+    else if (current !== "feed") open("");
   });
 
   client.on("event", (event, request) => {
@@ -77,10 +105,21 @@ function run({ user, token }) {
   connect(client, user, ". What you write is sent when you are back.");
 }
 
-/** The conversation in the address, if the user has it, or `notices`. @param {Store} store */
+/** Chats and the feed each have a list of their own. @param {'chats' | 'feed'} part */
+function showPart(part) {
+  byId("app").dataset.part = part;
+  for (const each of ["chats", "feed"]) {
+    byId(`tab-${each}`).setAttribute("aria-current", each === part ? "page" : "false");
+  }
+}
+
+/**
+ * The conversation in the address, if the user has it, `notices`, `feed` or an author's page.
+ * @param {Store} store
+ */
 function addressed(store) {
   const mailbox = decodeURIComponent(location.hash.slice(1));
-  if (mailbox === "notices") return store.synced ? mailbox : null;
+  if (mailbox === "notices" || isOfFeed(mailbox)) return store.synced ? mailbox : null;
   if (store.get(mailbox)) return mailbox;
   if (!store.synced || !isDirectWith(mailbox, store.user)) return null;
   store.draft(mailbox);
@@ -91,4 +130,11 @@ function isDirectWith(mailbox, user) {
   if (!/^direct:[\w.-]{1,64}~[\w.-]{1,64}$/.test(mailbox)) return false;
   const other = peer(mailbox, user);
   return other !== user && mailbox.split(/[:~]/).includes(user);
+}
+
+const isOfFeed = (address) => address === "feed" || authorIn(address) !== null;
+
+/** @param {string | null} address @returns {string | null} whose page it is */
+function authorIn(address) {
+  return /^author\/([\w.-]{1,64})$/.exec(address ?? "")?.[1] ?? null;
 }

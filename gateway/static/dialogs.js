@@ -1,4 +1,4 @@
-/** Dialogs: a new conversation, the members of a group, a question; and short notices. */
+/** Dialogs: a new conversation, the members of a group, an author to follow, a question; and short notices. */
 
 import { byId, h } from "./dom.js";
 import { avatar } from "./format.js";
@@ -120,6 +120,25 @@ export function members(chat, mailbox) {
   dialog.showModal();
   byId("people-name").focus();
   attempt(null, "people-error", load);
+}
+
+/**
+ * @param {import('./authors.js').Authors} authors
+ * @param {(author: string) => void} followed
+ */
+export function followSomebody(authors, followed) {
+  const form = byId("follow-form");
+  form.reset();
+  form.onsubmit = (event) =>
+    attempt(event, "follow-error", async () => {
+      const author = byId("follow-name").value.trim();
+      await authors.follow(author);
+      byId("follow-dialog").close();
+      followed(author);
+    });
+  byId("follow-error").textContent = "";
+  byId("follow-dialog").showModal();
+  byId("follow-name").focus();
 }
 
 function person({ user, role }) {

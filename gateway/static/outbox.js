@@ -12,11 +12,15 @@
  * @property {string} id a UUID
  * @property {string} mailbox
  * @property {any} body
+ * @property {{state: string | null}} [post] it is a post of one's own, not a message to the mailbox
  * @property {number} created ms since 1970
  * @property {'pending' | 'sent' | 'failed'} state
  * @property {number} [seq]
  * @property {string} [reason]
  */
+
+/** Where one's own posts wait. */
+export const POSTS = "posts";
 
 /** @param {number} attempt from 0 @returns {number} ms */
 const backoff = (attempt) => Math.random() * Math.min(10_000, 500 * 2 ** attempt);
@@ -51,10 +55,12 @@ export class Outbox {
 
   /** @param {string} mailbox @param {any} body */
   add(mailbox, body) {
-    const id = crypto.randomUUID();
-    this.#entries.push({ id, mailbox, body, created: Date.now(), state: "pending" });
-    this.#update();
-    this.#drain(mailbox);
+    this.#put({ mailbox, body });
+  }
+
+  /** @param {any} body @param {string | null} state what the post is now */
+  post(body, state) {
+    this.#put({ mailbox: POSTS, body, post: { state } });
   }
 
   /** Try a failed message again, under the same id. @param {string} id */
@@ -81,6 +87,12 @@ export class Outbox {
     }
   }
 
+  #put(entry) {
+    this.#entries.push({ id: crypto.randomUUID(), created: Date.now(), state: "pending", ...entry });
+    this.#update();
+    this.#drain(entry.mailbox);
+  }
+
   async #drain(mailbox) {
     if (this.#draining.has(mailbox)) return;
     this.#draining.add(mailbox);
@@ -96,9 +108,8 @@ export class Outbox {
 
   async #send(entry) {
     for (let attempt = 0; entry.state === "pending" && this.#client.connected; attempt++) {
-      const { id, mailbox, body } = entry;
       try {
-        const { seq } = await this.#client.request("send", { mailbox, id, body });
+        const { seq } = await this.#client.request(...asRequest(entry));
         Object.assign(entry, { state: "sent", seq });
       } catch (error) {
         if (error.code === "disconnected") return;
@@ -113,6 +124,10 @@ export class Outbox {
     this.#save(this.#entries.filter((entry) => entry.state !== "sent"));
     this.#changed();
   }
+}
+
+function asRequest({ id, mailbox, body, post }) {
+  return post ? ["post", { id, body, ...post }] : ["send", { mailbox, id, body }];
 }
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
