@@ -1,6 +1,7 @@
-"""Load demo groups and chats by producing commands, as any Kafka producer may.
+"""Load demo groups, chats and feeds by producing commands, as any Kafka producer may.
 
-Ids derive from fixed names, so that loading again changes nothing.
+Ids derive from fixed names, so that loading again changes nothing. With the argument `authors`:
+post in the names of the demo's authors, now and then, until stopped.
 """
 
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
+from authors import Command, first_posts, later_posts
 from rich.progress import track
 
 from streams.settings import settings
@@ -18,9 +20,9 @@ from streams.topics import topics
 # kafka.py beside this file would hide kafka-python.
 sys.path.remove(str(Path(__file__).resolve().parent))
 from kafka import KafkaProducer
+from kafka.producer.future import FutureRecordMetadata
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "demo.readcast")
-Command = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +109,21 @@ alice: I'll pretend I didn't read that.
 
 
 def main() -> None:
-    topic = topics(settings()).mailbox_commands
     producer = KafkaProducer(bootstrap_servers=settings().bootstrap_servers.split(","))
-    demo = [command for chat in CHATS for command in commands(chat)]
-    sent = [
-        producer.send(topic, key=str(command["mailbox"]).encode(), value=orjson.dumps(command))
-        for command in track(demo, description="  demo data")
-    ]
+    if sys.argv[1:] == ["authors"]:
+        for command in later_posts():
+            produce(producer, command)
+        return
+    demo = [*(command for chat in CHATS for command in commands(chat)), *first_posts()]
+    sent = [produce(producer, command) for command in track(demo, description="  demo data")]
     for record in sent:
         record.get(timeout=30)
     producer.close()
+
+
+def produce(producer: KafkaProducer, command: Command) -> FutureRecordMetadata:
+    topic = topics(settings()).mailbox_commands
+    return producer.send(topic, key=str(command["mailbox"]).encode(), value=orjson.dumps(command))
 
 
 def commands(chat: Chat) -> Iterator[Command]:

@@ -127,6 +127,7 @@ def start(parts: Parts) -> None:
         parts.start("gateway", COMMANDS["gateway"])
         parts.wait(lambda: answers(f"{address}/readyz"), GATEWAY_SECONDS)
     parts.show("demo", "exec python docker/local/demo.py")
+    parts.start("authors", COMMANDS["authors"])
     console.print(welcome(parts, address))
 
 
