@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -21,10 +20,6 @@ from gateway.settings import Settings
 
 log = structlog.get_logger()
 
-COLLECTING = (5_000, 10, 200)
-"""When garbage is collected (`gc.set_threshold`). To look at the objects of 15,000 connections takes half a second in
-which nobody is served; so that comes after 10 million objects more were made than freed, not amid each release."""
-
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -37,7 +32,6 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     set_up_logs(json=settings.log_json)
-    gc.set_threshold(*COLLECTING)
     return uvloop.run(serve(settings, tokens))
 
 

@@ -21,6 +21,7 @@ from gateway.errors import CloseCode
 from gateway.feed_operations import FeedOperations
 from gateway.feed_sources import FeedSources
 from gateway.feeds import Feeds
+from gateway.garbage import Garbage
 from gateway.hub import Hub
 from gateway.limits import Connections
 from gateway.loader import Loader
@@ -99,6 +100,7 @@ class Gateway:
             self.connections,
             settings,
         )
+        self._garbage = Garbage()
         self._pulse = Pulse(self._requests, settings)
         self._tasks: set[asyncio.Task[None]] = set()
         self._measure()
@@ -114,6 +116,7 @@ class Gateway:
         self._spawn(self._run())
         self._spawn(self._load_boards())
         self._spawn(self._pulse.run())
+        self._spawn(self._garbage.run())
         self._spawn(self._touching.run())
         self._spawn(self._touching.take_turns())
         self._spawn(self._spreads.report())
@@ -139,6 +142,7 @@ class Gateway:
             await session.run()
         finally:
             self._pulse.remove(session)
+            self._garbage.ended()
             self.connections.close()
         return socket
 

@@ -9,7 +9,7 @@ from gateway.settings import Settings
 TICK_SECONDS = 0.02
 """How finely the rate is kept."""
 
-AT_ONCE = 32
+AT_ONCE = 16
 """Looks on their way at a time: chat that comes between waits for no more than these, in gateway and worker."""
 
 

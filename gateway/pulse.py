@@ -12,6 +12,9 @@ from gateway.settings import Settings
 TICK_SECONDS = 0.25
 """How exactly times are kept: a tick costs next to nothing when nothing is due."""
 
+SLICE = 1_000
+"""Sessions that are looked at before the loop has its turn."""
+
 
 class Pulse:
     """One timer for all sessions. Pings have one interval, so a queue keeps them in order."""
@@ -39,9 +42,14 @@ class Pulse:
             now = self._loop.time()
             self._requests.expire()
             self._beat(now)
-            for session in list(self.sessions):
-                if session.outlet.acks:
-                    session.check_acks(now)
+            await self._check_acks(now)
+
+    async def _check_acks(self, now: float) -> None:
+        for number, session in enumerate(list(self.sessions)):
+            if session.outlet.acks:
+                session.check_acks(now)
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
 
     def _beat(self, now: float) -> None:
         while self._beats and self._beats[0][0] <= now:
