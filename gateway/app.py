@@ -19,6 +19,7 @@ from gateway.boards import Boards, PublicBoard
 from gateway.boxes import Users
 from gateway.errors import CloseCode
 from gateway.feed_operations import FeedOperations
+from gateway.feed_pages import Pages
 from gateway.feed_sources import FeedSources
 from gateway.feeds import Feeds
 from gateway.garbage import Garbage
@@ -70,11 +71,18 @@ class Gateway:
         self._touching = Touching(
             self._requests, self._boards, self._users, pace, settings, self.metrics
         )
-        sources = FeedSources(self._requests)
-        self._feeds = Feeds(self._requests, sources, settings)
+        sources = FeedSources(self._requests, self.metrics)
+        self._feeds = Feeds(sources, settings)
+        self._pages = Pages(self._requests, sources, self._feeds, settings, self.metrics)
         self._spreads = Spreads(self._users, self._touching, self._requests)
         self._rows = Rows(
-            self._hub, self._boards, self._users, self._requests, self.metrics, self._instance
+            self._hub,
+            self._boards,
+            self._feeds,
+            self._users,
+            self._requests,
+            self.metrics,
+            self._instance,
         )
         self._loader = Loader(self._requests, self._hub, self._rows, self.metrics)
         self._watching = Watching(
@@ -95,7 +103,7 @@ class Gateway:
             PublicOperations(
                 self._requests, self._loader, self._boards, self._touching, self._spreads, settings
             ),
-            FeedOperations(self._requests, sources, self._feeds, settings),
+            FeedOperations(self._requests, sources, self._feeds, self._pages, settings),
             tokens,
             self.connections,
             settings,
@@ -167,6 +175,8 @@ class Gateway:
         self._loader.stop()
         self._spreads.stop()
         self._boards.stop()
+        self._feeds.stop()
+        self._pages.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -232,6 +242,8 @@ class Gateway:
         watch("ring_bytes", "Bytes of events kept for readers.", lambda: self._hub.ring_bytes)
         watch("boards", "Public mailboxes in memory.", lambda: len(self._boards))
         watch("board_bytes", "Bytes of them, about.", lambda: self._boards.bytes)
+        watch("feed_views", "Feeds in memory.", lambda: len(self._feeds))
+        watch("feed_bytes", "Bytes of posts for them.", lambda: self._feeds.outboxes.bytes)
         watch("spread_left", "Users whom a release has still to reach.", lambda: self._spreads.left)
         watch("looks_left", "Users whose look waits for its turn.", lambda: self._touching.left)
         watch("tail_lag", "Records in the logs that aren't read yet.", lambda: self._tail.lag)

@@ -8,17 +8,18 @@ from functools import partial
 from typing import Any
 
 from gateway import shows, wire
+from gateway.feed_pages import Page, Pages
 from gateway.feed_sources import MAX_FOLLOWS, FeedSources
-from gateway.feeds import Feeds, Page
+from gateway.feeds import Feeds
 from gateway.public_operations import for_operators
-from gateway.requests import Requests
+from gateway.requests import Answer, Requests
 from gateway.session import Session
 from gateway.settings import Settings
 from streams.errors import Code, Refused
 from streams.feeds import commands
 from streams.feeds.order import parse_id
 from streams.ids import AUTHOR, SYSTEM
-from tables.rows import PostId
+from tables.rows import ORIGIN, Message, PostId
 
 Handle = Callable[[Session, Any], Awaitable[None]]
 
@@ -29,11 +30,17 @@ class FeedOperations:
     """Handles the frames about feeds."""
 
     def __init__(
-        self, requests: Requests, sources: FeedSources, feeds: Feeds, settings: Settings
+        self,
+        requests: Requests,
+        sources: FeedSources,
+        feeds: Feeds,
+        pages: Pages,
+        settings: Settings,
     ) -> None:
         self._requests = requests
         self._sources = sources
         self._feeds = feeds
+        self._pages = pages
         self._settings = settings
         self._ask = partial(shows.ask, requests)
         self.handlers: dict[type[wire.Frame], Handle] = {
@@ -50,6 +57,10 @@ class FeedOperations:
             wire.Feed: self._feed,
         }
 
+    def left(self, session: Session) -> None:
+        """A session has ended."""
+        self._feeds.visits.end(session)
+
     async def _post(self, session: Session, frame: wire.MakePost) -> None:
         wire.check_body(bytes(frame.body), self._settings.body_bytes)
         command = commands.Post(
@@ -57,7 +68,15 @@ class FeedOperations:
             body=frame.body,
             state=frame.state,
         )
-        await self._ask(session, frame, command, partial(shows.posted, frame, command.by))
+        await self._ask(session, frame, command, partial(self._posted, command, frame))
+
+    def _posted(self, command: commands.Post, frame: wire.MakePost, answer: Answer) -> list[bytes]:
+        events, receipt = shows.posted(frame, command.by, answer)
+        if not receipt.duplicate:
+            body, state = command.body, command.state or ""
+            place = receipt.seq, receipt.id, command.by, receipt.ts
+            self._feeds.posted(Message(ORIGIN, *place, body, state=state))
+        return events
 
     async def _edit(self, session: Session, frame: wire.EditPost) -> None:
         wire.check_body(bytes(frame.body), self._settings.body_bytes)
@@ -65,19 +84,23 @@ class FeedOperations:
         command = commands.Edit(
             **self._to_outbox(post.author, session), seq=post.seq, body=frame.body
         )
-        await self._ask(session, frame, command, partial(shows.post_done, frame))
+        await self._ask(session, frame, command, partial(self._changed, post, frame))
 
     async def _delete(self, session: Session, frame: wire.DeletePost) -> None:
         post = _own(session, frame)
         command = commands.Delete(**self._to_outbox(post.author, session), seq=post.seq)
-        await self._ask(session, frame, command, partial(shows.post_done, frame))
+        await self._ask(session, frame, command, partial(self._changed, post, frame))
 
     async def _state(self, session: Session, frame: wire.SetState) -> None:
         post = _own(session, frame)
         command = commands.SetState(
             **self._to_outbox(post.author, session), seq=post.seq, state=frame.state
         )
-        await self._ask(session, frame, command, partial(shows.post_done, frame))
+        await self._ask(session, frame, command, partial(self._changed, post, frame))
+
+    def _changed(self, post: PostId, frame: wire.PostFrame, answer: Answer) -> list[bytes]:
+        self._feeds.changed(post, gone=isinstance(frame, wire.DeletePost))
+        return shows.post_done(frame, answer)
 
     async def _follow(self, session: Session, frame: wire.Follow) -> None:
         session.spawn(self._follow_one_more(session, frame), frame.ref)
@@ -86,22 +109,31 @@ class FeedOperations:
         if await self._sources.following(session.user.name) >= MAX_FOLLOWS:
             raise Refused(Code.CONFLICT, f"a user follows at most {MAX_FOLLOWS:,} authors")
         command = commands.Follow(**self._to_outbox(frame.author, session))
-        await self._ask(session, frame, command, partial(shows.followed, frame))
+        await self._ask(session, frame, command, partial(self._followed, session, frame))
 
     async def _unfollow(self, session: Session, frame: wire.Unfollow) -> None:
         command = commands.Unfollow(**self._to_outbox(frame.author, session))
-        await self._ask(session, frame, command, partial(shows.followed, frame))
+        await self._ask(session, frame, command, partial(self._followed, session, frame))
+
+    def _followed(self, session: Session, frame: wire.AuthorFrame, answer: Answer) -> list[bytes]:
+        self._feeds.drop(session.user.name)
+        return shows.followed(frame, answer)
 
     async def _block(self, session: Session, frame: wire.Block | wire.Unblock) -> None:
         kind = commands.Block if isinstance(frame, wire.Block) else commands.Unblock
         command = kind(**self._to_outbox(session.user.name, session), members=frame.members)
-        await self._ask(session, frame, command, partial(shows.blocked, frame))
+        await self._ask(session, frame, command, partial(self._blocked, frame))
+
+    def _blocked(self, frame: wire.MembersFrame, answer: Answer) -> list[bytes]:
+        for member in frame.members:
+            self._feeds.drop(member)
+        return shows.blocked(frame, answer)
 
     async def _author(self, session: Session, frame: wire.ShowAuthor) -> None:
         session.spawn(self._show_author(session, frame), frame.ref)
 
     async def _show_author(self, session: Session, frame: wire.ShowAuthor) -> None:
-        author = await self._feeds.author(frame.author, session.user.name)
+        author = await self._pages.author(frame.author, session.user.name)
         following = await self._sources.following(frame.author)
         session.emit(
             wire.event(
@@ -124,20 +156,25 @@ class FeedOperations:
     async def _feed(self, session: Session, frame: wire.Feed) -> None:
         _check(frame)
         last = None if frame.last_id is None else _parsed(frame.last_id)
+        if frame.author is None and frame.order == "time":
+            page = self._pages.ready(session, last, frame.limit)
+            if page is not None:
+                session.emit(shows.feed(frame.ref, page))
+                return
         session.spawn(self._show_page(session, frame, last), frame.ref)
 
     async def _show_page(self, session: Session, frame: wire.Feed, last: PostId | None) -> None:
         session.emit(shows.feed(frame.ref, await self._page(session, frame, last)))
 
     async def _page(self, session: Session, frame: wire.Feed, last: PostId | None) -> Page:
-        user = session.user.name
         if frame.author is not None:
-            return await self._feeds.author_page(frame.author, user, last, frame.limit)
+            user = session.user.name
+            return await self._pages.author_page(frame.author, user, last, frame.limit)
         if frame.order == "time":
-            return await self._feeds.page(user, last, frame.limit)
+            return await self._pages.page(session, last, frame.limit)
         if frame.snapshot is None:
-            return await self._feeds.ranked(user, frame.refresh, frame.limit)
-        return await self._feeds.snapshot_page(user, frame.snapshot, last, frame.limit)
+            return await self._pages.ranked(session, frame.refresh, frame.limit)
+        return await self._pages.snapshot_page(session, frame.snapshot, last, frame.limit)
 
     def _to_outbox(
         self, author: str, session: Session, command_id: str | None = None

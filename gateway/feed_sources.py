@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gateway import answers
 from gateway.answers import Author, Snapshot
+from gateway.metrics import Metrics
 from gateway.requests import Requests, result_of
 from streams.feeds.commands import MAX_SNAPSHOT, FeedQuery, OutboxQuery
 from streams.feeds.order import post_id
@@ -23,11 +24,16 @@ MAX_FOLLOWS = 5_000
 
 
 class FeedSources:
-    """Asks the agents; `queries` counts how often."""
+    """Asks the agents. `seen`: when the user of the last inbox has looked last (ms since 1970)."""
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, requests: Requests, metrics: Metrics) -> None:
         self._requests = requests
-        self.queries = 0
+        self._metrics = metrics
+        self.seen = 0
+
+    def apart(self) -> FeedSources:
+        """The same for one reader, whose `seen` nobody else sets."""
+        return FeedSources(self._requests, self._metrics)
 
     async def follows(self, user: str) -> list[Followed]:
         """Whom a user follows."""
@@ -45,14 +51,11 @@ class FeedSources:
 
     async def inbox(self, user: str, last: PostId | None, limit: int) -> References:
         """The newest references of a user after `last`."""
-        found = await self.look(user, last, limit)
-        return References(found.posts, found.reached, found.floor)
-
-    async def look(self, user: str, last: PostId | None, limit: int) -> answers.Inbox:
-        """The same, with the time at which the user looked last."""
         query = self._feed_query(user, "inbox", last=last, limit=limit)
         (raw,) = await self._answers([query])
-        return answers.decode_inbox(raw)
+        found = answers.decode_inbox(raw)
+        self.seen = found.seen
+        return References(found.posts, found.reached, found.floor)
 
     async def timelines(
         self, authors: Iterable[str], last: PostId | None, limit: int
@@ -115,7 +118,7 @@ class FeedSources:
 
     async def _answers(self, queries: Iterable[MailboxCommand | UserCommand]) -> list[bytes]:
         asked = [await self._requests.ask(query) for query in queries]
-        self.queries += len(asked)
+        self._metrics.feed_queries.inc(len(asked))
         return [bytes(await result_of(answer)) for answer in asked]
 
     def _by_partition(self, authors: Iterable[str]) -> dict[int, list[str]]:

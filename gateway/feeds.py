@@ -1,152 +1,252 @@
-"""Pages of feeds."""
+"""The feeds in memory: loaded with a user's first page, and kept current from the logs.
+
+Interest is registered before a question is sent, so that whatever the answers don't include still
+comes from the log: first whom the user follows, then the authors' posts, and only then what there is of them.
+"""
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Sequence
-from typing import NamedTuple
+import asyncio
+from collections import OrderedDict
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
-from gateway.answers import Author, Snapshot
+import structlog
+
+from gateway import wire
 from gateway.feed_sources import FeedSources
-from gateway.requests import Requests, result_of
+from gateway.outboxes import Outboxes, Post
 from gateway.settings import Settings
-from gateway.wire import post_json
-from streams.errors import Code, Refused
-from streams.feeds.commands import MAX_PAGE, MAX_SNAPSHOT, KeepSnapshot
-from streams.feeds.order import place, post_id
-from streams.feeds.pages import read_page
+from gateway.views import Taken, View
+from gateway.visits import Visits
+from streams.errors import Refused
+from streams.feeds.commands import MAX_PAGE
+from streams.feeds.order import format_id, post_id
+from streams.feeds.pages import Followed, Page, read_page
 from tables.rows import Message, PostId
 
-PAGE_BYTES = 1_000_000
-"""Bytes of posts in one page, unless the first alone is larger."""
+log = structlog.get_logger()
 
+AT_ONCE = 100
+"""Feeds that are asked for at the same time: each takes up to two questions to each partition."""
 
-class Page(NamedTuple):
-    """Posts as JSON, the place after which the next page goes on (None: there is none), and its snapshot."""
-
-    posts: list[bytes]
-    last: PostId | None
-    new: int = 0
-    snapshot: str | None = None
-    expires: int = 0
+RETRY_SECONDS = 1.0
+"""Pause before the feed of somebody who looks is asked for again."""
 
 
 class Feeds:
-    """Reads pages."""
+    """Which feeds are in memory, and what the logs do to them."""
 
-    def __init__(self, requests: Requests, sources: FeedSources, settings: Settings) -> None:
-        self._requests = requests
+    def __init__(self, sources: FeedSources, settings: Settings) -> None:
         self._sources = sources
-        self._settings = settings
-        self._ranks = {state: rank for rank, state in enumerate(settings.feed_states)}
+        self._limit = settings.feed_views
+        self._views: OrderedDict[str, View] = OrderedDict()
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.outboxes = Outboxes(settings.feed_bytes)
+        self.visits = Visits(settings.head_seconds, self._views.get)
 
-    async def author(self, author: str, user: str) -> Author:
-        """An author; refuses those whom they have blocked."""
-        found = await self._sources.author(author, user)
-        if found.blocked:
-            raise Refused(Code.FORBIDDEN, f"{author} has blocked you")
-        return found
+    def __len__(self) -> int:
+        return len(self._views)
 
-    async def author_page(self, author: str, user: str, last: PostId | None, limit: int) -> Page:
-        """A page of one author's posts."""
-        await self.author(author, user)
-        rows: list[Message] = []
-        while True:
-            (timeline,) = await self._sources.timelines([author], last, limit - len(rows))
-            rows += timeline.posts
-            last = timeline.reached
-            if last is None or len(rows) == limit:
-                return _cut(rows, last)
+    def ready(self, user: str) -> View | None:
+        """A user's feed, if it is in memory."""
+        view = self._views.get(user)
+        if view is None or not view.is_loaded:
+            return None
+        self._views.move_to_end(user)
+        return view
 
-    async def page(self, user: str, last: PostId | None, limit: int) -> Page:
-        """A page of a user's feed."""
-        follows = await self._sources.follows(user)
-        found = await read_page(self._sources, user, follows, last, limit)
-        return _cut(found.posts, found.last)
+    async def view(self, user: str) -> View:
+        """A user's feed, asked for where it isn't in memory; raises `Refused`."""
+        view = self._views.get(user)
+        if view is None:
+            view = self._open(user)
+        if view.loading is not None:
+            await asyncio.shield(view.loading)
+        return view
 
-    async def ranked(self, user: str, refresh: str | None, limit: int) -> Page:
-        """The first page in the order of states; its order is kept."""
-        follows = await self._sources.follows(user)
-        rows: list[Message] = []
-        last: PostId | None = None
-        while len(rows) < MAX_SNAPSHOT:
-            found = await read_page(self._sources, user, follows, last, MAX_PAGE)
-            rows += found.posts
-            last = found.last
-            if last is None:
-                break
-        ranked = sorted(rows, key=self._rank)
-        snapshot = Snapshot(str(uuid.uuid4()), now_ms(), tuple(map(post_id, ranked)))
-        await self._keep(user, snapshot)
-        return await self._snapshot_page(snapshot, None, limit)
+    async def extend(self, view: View, count: int) -> bool:
+        """Have `count` posts in a view, or all there are; False if the view has been dropped meanwhile."""
+        async with view.lock:
+            while view.alive and view.reached is not None and len(view.posts) < count:
+                view.heard = []
+                try:
+                    await self._extend(view)
+                finally:
+                    view.heard = None
+        return view.alive
 
-    async def snapshot_page(
-        self, user: str, snapshot: str, last: PostId | None, limit: int
+    async def read(
+        self, user: str, follows: list[Followed], last: PostId | None, limit: int
     ) -> Page:
-        """A page in the order that a visit began with."""
+        """A page as the agents know it."""
+        async with self._at_once:
+            return await read_page(self._sources, user, follows, last, limit)
+
+    def drop(self, user: str) -> None:
+        """What is known of a user's feed holds no more; for one who looks it is asked for at once."""
+        self._close(self._views.pop(user, None))
+        self.keep(user)
+
+    def keep(self, user: str) -> None:
+        """Have the feed of somebody who looks in memory, so that they hear what is new."""
+        if user not in self._views and self.visits.has(user):
+            self._spawn(self._reopen(user))
+
+    def drop_author(self, author: str) -> None:
+        """A record of an author's log is missing: drop all feeds that show it."""
+        outbox = self.outboxes.get(author)
+        for view in list(outbox.views) if outbox else ():
+            self.drop(view.user)
+
+    def drop_all(self) -> None:
+        """The logs have lost records."""
+        for user in list(self._views):
+            self.drop(user)
+
+    def shows(self, author: str) -> bool:
+        """Whether a feed shows an author's posts."""
+        return self.outboxes.get(author) is not None
+
+    def has(self, user: str) -> bool:
+        """Whether a user's feed is in memory, or on its way."""
+        return user in self._views
+
+    def take_post(self, row: Message) -> None:
+        """Take a row of the log of an author whom a feed shows."""
+        outbox = self.outboxes.get(row.sender)
+        if outbox is None:
+            return
+        is_older = row.seq <= outbox.head
+        if not outbox.passes(row.seq):
+            log.warning("hole in an outbox", author=row.sender, seq=row.seq)
+            self.drop_author(row.sender)
+        elif not row.pushing:
+            before = outbox.posts.get(row.seq)
+            changed = before is not None and before.at < row.at
+            is_change = is_older or changed or bool(row.edited or row.recalled)
+            self._show(outbox.views, self.outboxes.take(row), row, is_change=is_change)
+
+    def take_follow(self, user: str, author: str, *, following: bool) -> None:
+        """Take what the log says of whom a user follows."""
+        view = self._views.get(user)
+        if view is None:
+            return
+        if view.authors is None:
+            view.turned[author] = following
+        elif (author in view.authors) != following:
+            self.drop(user)
+
+    def posted(self, row: Message) -> None:
+        """A user has posted here: their own feed shows it at once, should they follow themselves."""
+        view = self._views.get(row.sender)
+        if view is None:
+            return
+        if view.authors is None:
+            self.drop(row.sender)
+        elif row.sender in view.authors and self.outboxes.find(post_id(row)) is None:
+            view.take(self.outboxes.take(row))
+
+    def changed(self, post: PostId, *, gone: bool = False) -> None:
+        """A user has changed a post here: what is known of it is older."""
+        known = self.outboxes.find(post)
+        outbox = self.outboxes.get(post.author)
+        if known is None or outbox is None:
+            return
+        self.outboxes.forget(known)
+        if gone:
+            known.gone = True
+            for view in outbox.views:
+                view.take(known)
+
+    def stop(self) -> None:
+        """Give up what is still being asked."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _open(self, user: str) -> View:
+        view = self._views[user] = View(user)
+        view.loading = self._spawn(self._load(view))
+        if len(self._views) > self._limit:
+            self._close(self._views.popitem(last=False)[1])
+        return view
+
+    def _close(self, view: View | None) -> None:
+        if view is not None:
+            view.alive = False
+            for author in view.authors or ():
+                self.outboxes.remove(author, view)
+
+    async def _load(self, view: View) -> None:
         try:
-            kept = await self._sources.snapshot(user, snapshot)
-        except Refused as error:
-            if error.code is Code.NOT_FOUND:
-                raise _expired() from None
+            async with self._at_once:
+                await self._ask(view)
+        except BaseException:
+            if self._views.get(view.user) is view:
+                self._close(self._views.pop(view.user))
             raise
-        if self._expires(kept) <= now_ms():
-            raise _expired()
-        return await self._snapshot_page(kept, last, limit)
 
-    async def _snapshot_page(self, snapshot: Snapshot, last: PostId | None, limit: int) -> Page:
-        start = 0
-        if last is not None:
-            if last not in snapshot.posts:
-                raise Refused(Code.BAD_REQUEST, "`last_id` is not in this snapshot")
-            start = snapshot.posts.index(last) + 1
-        rows: list[Message] = []
-        while len(rows) < limit and start < len(snapshot.posts):
-            some = snapshot.posts[start : start + limit - len(rows)]
-            start += len(some)
-            found = await self._sources.posts(some)
-            rows += [found[post] for post in some if post in found]
-        end = snapshot.posts[start - 1] if start < len(snapshot.posts) else None
-        page = _cut(rows, end)
-        return page._replace(snapshot=snapshot.id, expires=self._expires(snapshot))
+    async def _ask(self, view: View) -> None:
+        follows = await self._follows(view)
+        sources = self._sources.apart()
+        found = await read_page(sources, view.user, follows, None, MAX_PAGE)
+        view.seen = sources.seen
+        view.extend(map(self.outboxes.take, found.posts), found.last)
+        view.heard = None
 
-    def _rank(self, row: Message) -> tuple[int, tuple[int, int, str]]:
-        if not row.state:
-            return len(self._ranks) + 1, place(post_id(row))
-        return self._ranks.get(row.state, len(self._ranks)), place(post_id(row))
+    async def _follows(self, view: View) -> list[Followed]:
+        """Ask whom a user follows, until no row that came meanwhile says otherwise; then follow the authors' logs."""
+        while True:
+            view.turned.clear()
+            follows = await self._sources.follows(view.user)
+            authors = frozenset(follow.author for follow in follows)
+            if all((author in authors) == turned for author, turned in view.turned.items()):
+                break
+        view.authors = authors
+        for author in authors if view.alive else ():
+            self.outboxes.add(author, view)
+        return follows
 
-    def _expires(self, snapshot: Snapshot) -> int:
-        return snapshot.made + int(self._settings.feed_snapshot_seconds * 1_000)
+    async def _extend(self, view: View) -> None:
+        follows = await self._sources.follows(view.user)
+        if frozenset(follow.author for follow in follows) != view.authors:
+            self.drop(view.user)
+            return
+        last = view.reached
+        found = await self.read(view.user, follows, last, MAX_PAGE)
+        if view.reached == last:
+            view.extend(map(self.outboxes.take, found.posts), found.last)
 
-    async def _keep(self, user: str, snapshot: Snapshot) -> None:
-        command = KeepSnapshot(
-            user=user,
-            by=user,
-            reply=self._requests.address(),
-            id=snapshot.id,
-            posts=snapshot.posts,
-        )
-        await result_of(await self._requests.ask(command))
+    async def _reopen(self, user: str) -> None:
+        while self.visits.has(user):
+            try:
+                await self.view(user)
+            except Refused as error:
+                log.warning("feed not loaded anew", user=user, error=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self.visits.added(user)
+                return
 
+    def _show(self, views: Iterable[View], post: Post, row: Message, *, is_change: bool) -> None:
+        name, event = format_id(post.id), b""
+        for view in views:
+            taken = view.take(post)
+            if taken is Taken.ADDED or (post.gone and taken is Taken.KNOWN):
+                self.visits.added(view.user)
+            if is_change and taken is not Taken.ADDED and self.visits.has(view.user):
+                event = event or wire.post_changed_event(row)
+                self.visits.changed(view.user, name, event)
 
-def now_ms() -> int:
-    """The time in ms since 1970."""
-    return int(time.time() * 1_000)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
 
-
-def _cut(rows: Sequence[Message], last: PostId | None) -> Page:
-    """A page of these posts, or of as many of them as it holds."""
-    posts: list[bytes] = []
-    size = 0
-    for row in rows:
-        json = post_json(row)
-        size += len(json)
-        if posts and size > PAGE_BYTES:
-            return Page(posts, post_id(rows[len(posts) - 1]))
-        posts.append(json)
-    return Page(posts, last)
-
-
-def _expired() -> Refused:
-    return Refused(Code.EXPIRED, "this order is kept no more: ask for the first page anew")
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # Whoever waits gets the error; with nobody waiting it is nobody's.
+        if not task.cancelled():
+            task.exception()

@@ -30,6 +30,13 @@ class Metrics:
         self.forgotten = self._counter(
             "forgotten", "Standing publishes dropped for want of memory."
         )
+        self.feed_queries = self._counter("feed_queries", "Questions to agents about feeds.")
+        self.feed_pages = Counter(
+            "readcast_gateway_feed_pages",
+            "Pages of feeds, by where they came from: memory or agents.",
+            ["source"],
+            registry=self.registry,
+        )
         self.errors = Counter(
             "readcast_gateway_errors", "Refused requests.", ["code"], registry=self.registry
         )

@@ -55,6 +55,7 @@ class Operations:
         self._hub = hub
         self._users = users
         self._public = public
+        self._feeds = feeds
         self._tokens = tokens
         self._connections = connections
         self._settings = settings
@@ -108,6 +109,7 @@ class Operations:
     def left(self, session: Session) -> None:
         """A session has ended."""
         self._public.left(session)
+        self._feeds.left(session)
         if session.is_known:
             self._connections.leave(session.user.name)
             for channel in self._users.leave(session, session.user):

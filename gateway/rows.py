@@ -16,12 +16,13 @@ from gateway.answers import decode_reply
 from gateway.boards import Boards
 from gateway.boxes import User, Users
 from gateway.channel import Channel, Outcome
+from gateway.feeds import Feeds
 from gateway.hub import Hub
 from gateway.metrics import Metrics
 from gateway.requests import Requests
-from streams.ids import AUTHOR, PUBLIC
+from streams.ids import AUTHOR, PUBLIC, author_of
 from streams.public.layout import decode_entry
-from tables.rows import AT_HEADER, ORIGIN, Cursor, Member, Message, Position, State
+from tables.rows import AT_HEADER, ORIGIN, Cursor, Follow, Member, Message, Position, State
 
 if TYPE_CHECKING:
     from gateway.loader import Loader
@@ -36,6 +37,7 @@ _decode_message = msgspec.json.Decoder(Message).decode
 _decode_state = msgspec.json.Decoder(State).decode
 _decode_member = msgspec.json.Decoder(Member).decode
 _decode_cursor = msgspec.json.Decoder(Cursor).decode
+_decode_follow = msgspec.json.Decoder(Follow).decode
 
 
 class Rows:
@@ -45,6 +47,7 @@ class Rows:
         self,
         hub: Hub,
         boards: Boards,
+        feeds: Feeds,
         users: Users,
         requests: Requests,
         metrics: Metrics,
@@ -52,6 +55,7 @@ class Rows:
     ) -> None:
         self._hub = hub
         self._boards = boards
+        self._feeds = feeds
         self._users = users
         self._requests = requests
         self._metrics = metrics
@@ -71,6 +75,8 @@ class Rows:
                 self._take_entry(partition, mailbox, value)
             return
         if mailbox.startswith(AUTHOR):
+            if kind == "m" and value is not None and self._feeds.shows(author_of(mailbox)):
+                self._take_post(partition, _decode_message(value))
             return
         channel = self._hub.channels.get(mailbox)
         if kind == "m":
@@ -85,22 +91,13 @@ class Rows:
 
     def take_user(self, partition: int, key: bytes, value: bytes | None, _headers: Headers) -> None:
         """Take a record of the user log."""
-        name, kind, mailbox = split_key(key)
-        user = self._users.get(name)
-        if user is None or kind != "c" or value is None:
-            return
-        row = _decode_cursor(value)
-        before = user.cursors.get(mailbox)
-        if not self._is_new("user", partition, row.at) or not user.take_cursor(mailbox, row):
-            return
-        self._requests.take_cursor(name, mailbox, row)
-        if mailbox.startswith(PUBLIC):
-            self.touching.told(user, mailbox, before, row)
-            return
-        if row.read != (before.read if before else 0):
-            self._show_cursor(user, mailbox)
-        if row.member and user.has_cursors and row.src > (before.src if before else -1):
-            self.watching.added(user, mailbox)
+        name, kind, rest = split_key(key)
+        if kind == "c" and value is not None:
+            user = self._users.get(name)
+            if user is not None:
+                self._take_cursor(partition, user, rest, _decode_cursor(value))
+        elif kind == "f" and value is not None and self._feeds.has(name):
+            self._take_follow(partition, name, rest, _decode_follow(value))
 
     def take_reply(
         self, _partition: int, key: bytes, value: bytes | None, _headers: Headers
@@ -117,9 +114,13 @@ class Rows:
 
     def failed(self, key: bytes) -> None:
         """A record couldn't be taken: treat it as missing."""
-        mailbox = split_key(key)[0]
+        mailbox, kind, _ = split_key(key)
         if mailbox.startswith(PUBLIC):
             self._boards.failed(mailbox)
+        elif mailbox.startswith(AUTHOR):
+            self._feeds.drop_author(author_of(mailbox))
+        elif kind == "f":
+            self._feeds.drop(mailbox)
         channel = self._hub.channels.get(mailbox)
         if channel is not None:
             self.loader.resync(channel)
@@ -127,12 +128,34 @@ class Rows:
     def lost(self) -> list[User]:
         """The log lost records: nothing known holds. Returns the users to load again."""
         self._positions.clear()
+        self._feeds.drop_all()
         for channel in list(self._hub.channels.values()):
             channel.state_at = ORIGIN
             self.loader.resync(channel)
         for user in self._users:
             user.forget_positions()
         return list(self._users)
+
+    def _take_cursor(self, partition: int, user: User, mailbox: str, row: Cursor) -> None:
+        before = user.cursors.get(mailbox)
+        if not self._is_new("user", partition, row.at) or not user.take_cursor(mailbox, row):
+            return
+        self._requests.take_cursor(user.name, mailbox, row)
+        if mailbox.startswith(PUBLIC):
+            self.touching.told(user, mailbox, before, row)
+            return
+        if row.read != (before.read if before else 0):
+            self._show_cursor(user, mailbox)
+        if row.member and user.has_cursors and row.src > (before.src if before else -1):
+            self.watching.added(user, mailbox)
+
+    def _take_follow(self, partition: int, user: str, author: str, row: Follow) -> None:
+        if self._is_new("user", partition, row.at):
+            self._feeds.take_follow(user, author, following=row.following)
+
+    def _take_post(self, partition: int, row: Message) -> None:
+        if self._is_new("mailbox", partition, row.at):
+            self._feeds.take_post(row)
 
     def _take_entry(self, partition: int, mailbox: str, value: bytes) -> None:
         entry = decode_entry(value)

@@ -10,7 +10,7 @@ import structlog
 
 from gateway import answers, wire
 from gateway.errors import unavailable
-from gateway.feeds import Page as FeedPage
+from gateway.feed_pages import Page as FeedPage
 from gateway.notices import opened_event
 from gateway.requests import Answer, Requests
 from gateway.session import Session
@@ -154,8 +154,10 @@ def entries(frame: wire.Entries, answer: Answer) -> list[bytes]:
     ]
 
 
-def posted(frame: wire.MakePost, author: str, answer: Answer) -> list[bytes]:
-    """A `post`: the post that it became."""
+def posted(
+    frame: wire.MakePost, author: str, answer: Answer
+) -> tuple[list[bytes], answers.Receipt]:
+    """A `post`: the post that it became, and its receipt."""
     receipt = answers.decode_receipt(_raw(answer))
     event = wire.event(
         "posted",
@@ -166,7 +168,7 @@ def posted(frame: wire.MakePost, author: str, answer: Answer) -> list[bytes]:
         ts=receipt.ts,
         duplicate=receipt.duplicate,
     )
-    return [event]
+    return [event], receipt
 
 
 def post_done(frame: wire.PostFrame, _answer: Answer) -> list[bytes]:
@@ -200,7 +202,8 @@ def feed(ref: wire.Ref, page: FeedPage) -> bytes:
         page.new,
     )
     if page.snapshot is not None:
-        fields += b',"snapshot":"%b","expires":%d' % (page.snapshot.encode(), page.expires)
+        kept = page.snapshot
+        fields += b',"snapshot":"%b","expires":%d' % (kept.id.encode(), kept.expires)
     return wire.ready_event("feed", ref, fields)
 
 

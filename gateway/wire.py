@@ -508,6 +508,16 @@ def post_json(row: Message) -> bytes:
     return orjson.dumps(post_fields(row))
 
 
+def post_changed_event(row: Message) -> bytes:
+    """Encode what has become of a post."""
+    post = format_id(post_id(row))
+    if row.recalled:
+        return event("post_changed", post=post, deleted=True)
+    body = orjson.Fragment(bytes(row.body) or b"null")
+    edited = {"edited": row.edited} if row.edited else {}
+    return event("post_changed", post=post, body=body, state=row.state or None, **edited)
+
+
 def message_event(mailbox: str, row: Message) -> bytes:
     """Encode a `message` event."""
     return orjson.dumps({"op": "message", "mailbox": mailbox, **message_fields(row)})

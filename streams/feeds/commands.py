@@ -27,6 +27,9 @@ BACKFILL = 20
 MAX_SNAPSHOT = 500
 """Posts that a snapshot holds."""
 
+SEEN_MS = 3_600_000
+"""How often a look at the feed is kept, ms."""
+
 MAX_PAGE = 100
 """Posts that one question about a timeline may ask for."""
 

@@ -11,6 +11,7 @@ from streams.decisions import Changes, Effect, Moment, Outcome
 from streams.errors import Code, Refused
 from streams.feeds import inboxes
 from streams.feeds.commands import (
+    SEEN_MS,
     Awake,
     Followed,
     FollowersCommand,
@@ -38,12 +39,6 @@ from streams.ids import AUTHOR, SYSTEM, author_of
 from tables.keys import follow_key, inbox_key, parse_key, reference_key, snapshot_key
 from tables.overlay import Overlay
 from tables.rows import ORIGIN, Follow, Inbox, PostId, Reference, Snapshot
-
-SEEN_MS = 3_600_000
-"""How often a look at the feed is kept, ms."""
-
-SNAPSHOT_MS = 600_000
-"""How long a snapshot can be asked for, ms."""
 
 _DAY = 86_400_000
 

@@ -1,0 +1,135 @@
+"""Authors' posts in memory, each once, shared by all feeds that show it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from gateway.wire import post_json
+from streams.feeds.order import place, post_id
+from tables.rows import Message, Position, PostId
+
+if TYPE_CHECKING:
+    from gateway.views import View
+
+POST_BYTES = 400
+"""What a post takes besides its JSON."""
+
+
+class Post:
+    """A post as its author's log has brought it last; `json` is None where it has gone for want of room."""
+
+    __slots__ = ("__weakref__", "at", "gone", "id", "json", "place", "state")
+
+    def __init__(self, row: Message) -> None:
+        self.id = post_id(row)
+        self.place = place(self.id)
+        self.json: bytes | None = None
+        self.set(row)
+
+    def set(self, row: Message) -> None:
+        """Take what a row says, but not its JSON."""
+        self.at: Position = row.at
+        self.state = row.state
+        self.gone = bool(row.recalled)
+
+
+class Outbox:
+    """The posts of an author whom feeds in memory show.
+
+    views: these feeds. head: the last seq that the log has brought since somebody looks.
+    """
+
+    __slots__ = ("head", "posts", "views")
+
+    def __init__(self) -> None:
+        self.views: set[View] = set()
+        self.posts: WeakValueDictionary[int, Post] = WeakValueDictionary()
+        self.head = 0
+
+    def passes(self, seq: int) -> bool:
+        """Go on to a post that the log brings; False if one before it is missing."""
+        follows = not self.head or seq <= self.head + 1
+        self.head = max(self.head, seq)
+        return follows
+
+
+class Outboxes:
+    """The outboxes of followed authors, kept current from the log while a feed shows them.
+
+    A post stays while a feed holds it, its JSON as long as there is room: those read longest ago go.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._outboxes: dict[str, Outbox] = {}
+        self._ready: OrderedDict[Post, int] = OrderedDict()
+        self.bytes = 0
+
+    def get(self, author: str) -> Outbox | None:
+        """The outbox of an author, if a feed shows it."""
+        return self._outboxes.get(author)
+
+    def add(self, author: str, view: View) -> None:
+        """A feed shows an author's posts: from here on the log keeps them current."""
+        outbox = self._outboxes.get(author)
+        if outbox is None:
+            outbox = self._outboxes[author] = Outbox()
+        outbox.views.add(view)
+
+    def remove(self, author: str, view: View) -> None:
+        """A feed shows them no more. What nobody shows is not kept current, so it goes."""
+        outbox = self._outboxes.get(author)
+        if outbox is None:
+            return
+        outbox.views.discard(view)
+        if not outbox.views:
+            del self._outboxes[author]
+            for post in list(outbox.posts.values()):
+                self.forget(post)
+
+    def find(self, post: PostId) -> Post | None:
+        """A post that is known and current."""
+        outbox = self._outboxes.get(post.author)
+        return outbox.posts.get(post.seq) if outbox else None
+
+    def take(self, row: Message) -> Post:
+        """Take a row of the log or of an answer, unless something newer is known."""
+        outbox = self._outboxes.get(row.sender)
+        post = outbox.posts.get(row.seq) if outbox else None
+        if post is None:
+            post = Post(row)
+            if outbox is None:
+                # Nobody keeps it current: good for the page that asked for it.
+                post.json = post_json(row)
+                return post
+            outbox.posts[row.seq] = post
+        elif row.at < post.at:
+            return post
+        elif row.at > post.at:
+            self.forget(post)
+            post.set(row)
+        self._keep(post, row)
+        return post
+
+    def read(self, post: Post) -> bytes | None:
+        """The JSON of a post that stands, if it is here."""
+        if post in self._ready:
+            self._ready.move_to_end(post)
+        return post.json
+
+    def forget(self, post: Post) -> None:
+        """Drop the JSON of a post."""
+        post.json = None
+        self.bytes -= self._ready.pop(post, 0)
+
+    def _keep(self, post: Post, row: Message) -> None:
+        if post.json is None:
+            # One that is deleted stays for a while, too: an older answer may still name it.
+            post.json = b"" if post.gone else post_json(row)
+            size = len(post.json) + POST_BYTES
+            self._ready[post] = size
+            self.bytes += size
+        while self.bytes > self._limit and len(self._ready) > 1:
+            self.forget(next(iter(self._ready)))
