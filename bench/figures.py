@@ -18,6 +18,8 @@ NAMES = (
     "records_per_message",
     "public_records_per_publish",
     "public_pulls_vs_ping",
+    "feed_records_per_post",
+    "feed_push_vs_sequencing",
     "public_release_15k",
 )
 RESULTS = BUILD / "bench.json"
