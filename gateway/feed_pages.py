@@ -66,11 +66,11 @@ class Pages:
         posts = view.after(last, limit) if view is not None else None
         if view is None or posts is None:
             return None
-        read = self._feeds.outboxes.read
-        if any(read(post) is None for post in posts):
+        jsons = self._in_memory(posts)
+        if len(jsons) < len(posts):
             return None
         self._from_memory.inc()
-        return self._shown(session, view, posts, {}, last)
+        return self._shown(session, view, posts, jsons, last)
 
     async def page(self, session: Session, last: PostId | None, limit: int) -> Page:
         """A page of the user's feed."""
@@ -82,7 +82,10 @@ class Pages:
             await self._feeds.extend(view, len(view.posts) + 1)
             posts = view.after(last, limit)
         if posts is not None:
-            return self._shown(session, view, posts, await self._fetch(posts), last)
+            jsons = self._in_memory(posts)
+            missing = [post.id for post in posts if post.id not in jsons]
+            jsons |= await self._ask(missing) if missing else {}
+            return self._shown(session, view, posts, jsons, last)
         follows = await self._sources.follows(user)
         found = await self._feeds.read(user, follows, last, limit)
         return self._deeper(session, _cut(found.posts, found.last))
@@ -139,16 +142,16 @@ class Pages:
         session: Session,
         view: View,
         posts: list[Post],
-        fetched: Mapping[PostId, bytes],
+        jsons: Mapping[PostId, bytes],
         last: PostId | None,
     ) -> Page:
-        """A page of a view, with what had to be asked for."""
+        """A page of a view."""
         found: list[bytes] = []
         size = 0
         end = None if view.ends_with(posts) else posts[-1].id
         for number, post in enumerate(posts):
-            json = post.json or fetched.get(post.id)
-            if not json or post.gone:
+            json = jsons.get(post.id)
+            if json is None or post.gone:
                 continue
             size += len(json)
             if found and size > PAGE_BYTES:
@@ -179,10 +182,9 @@ class Pages:
         with suppress(Refused):
             await self._requests.ask(Seen(user=user, by=user, reply=self._requests.address()))
 
-    async def _fetch(self, posts: Sequence[Post]) -> dict[PostId, bytes]:
-        """The JSON of posts that isn't in memory."""
-        missing = [post.id for post in posts if self._feeds.outboxes.read(post) is None]
-        return await self._ask(missing) if missing else {}
+    def _in_memory(self, posts: Sequence[Post]) -> dict[PostId, bytes]:
+        read = self._feeds.outboxes.read
+        return {post.id: json for post in posts if (json := read(post)) is not None}
 
     async def _ask(self, posts: Sequence[PostId]) -> dict[PostId, bytes]:
         outboxes = self._feeds.outboxes

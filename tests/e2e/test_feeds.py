@@ -6,7 +6,9 @@ import pytest
 
 from tests.e2e.client import Client
 from tests.e2e.conftest import Connect
+from tests.processes import Gateway, System
 from tests.records import new_id, unique
+from tests.waiting import soon
 
 MODES = ("pull", "push", "auto")
 
@@ -139,6 +141,89 @@ async def test_pages_in_the_order_of_states_agree(connect: Connect):
     assert (ids(rest["posts"]), rest["last_id"]) == ([posted[1]], None)
     place["snapshot"] = new_id()
     assert await eva.refusal("feed", order="state", **place) == "expired"
+
+
+async def test_paging_misses_and_doubles_nothing_while_posts_arrive(
+    connect: Connect, operate: Connect
+):
+    reader = await connect(unique("eva"))
+    some = await authors(connect, operate, *MODES)
+    for author in some:
+        await reader.request("follow", author=author.user)
+    before = [await post(author, number) for number in range(40) for author in some]
+
+    async def meanwhile() -> None:
+        for author in some:
+            await post(author, "meanwhile")
+
+    seen = await pages(reader, 7, between=meanwhile)
+    assert ids(seen) == before[::-1]
+    assert len(ids(await pages(reader, 50))) > len(before)
+
+
+async def test_a_session_that_looks_hears_what_is_new_and_what_changes(connect: Connect):
+    ann, eva = await connect(unique("ann")), await connect(unique("eva"))
+    await eva.request("follow", author=ann.user)
+    first = await post(ann, 1)
+    assert ids((await eva.request("feed"))["posts"]) == [first]
+    second = await post(ann, 2)
+    await eva.expect("new_posts", count=1)
+    await ann.request("edit", post=first, body="edited")
+    assert (await eva.expect("post_changed", post=first))["body"] == "edited"
+    await ann.request("delete", post=second)
+    await eva.expect("post_changed", post=second, deleted=True)
+    await eva.expect("new_posts", count=0)
+    (left,) = (await eva.request("feed"))["posts"]
+    assert left["body"] == "edited"
+
+
+async def test_two_gateways_show_the_same_feed(connect: Connect, second: Gateway):
+    ann = await connect(unique("ann"), url=second.ws)
+    eva = await connect(unique("eva"))
+    tablet = await connect(eva.user, url=second.ws)
+    for client in (eva, tablet):
+        assert (await client.request("feed"))["posts"] == []
+    await tablet.request("follow", author=ann.user)
+    posted = await post(ann, 1)
+    for client in (eva, tablet):
+        await client.expect("new_posts", count=1)
+        assert ids((await client.request("feed"))["posts"]) == [posted]
+    await eva.request("unfollow", author=ann.user)
+    assert (await eva.request("feed"))["posts"] == []
+
+    async def gone() -> bool:
+        return (await tablet.request("feed"))["posts"] == []
+
+    await soon(gone, "nothing of those who are followed no more")
+
+
+async def test_a_gateway_that_starts_anew_shows_the_same(connect: Connect, own_gateway: Any):
+    gateway = own_gateway()
+    ann, eva = await connect(unique("ann")), await connect(unique("eva"), url=gateway.ws)
+    await eva.request("follow", author=ann.user)
+    posted = [await post(ann, number, state="live") for number in range(5)]
+    first = await eva.request("feed", limit=2)
+    ranked = await eva.request("feed", limit=2, order="state")
+    gateway.kill()
+    gateway.start().wait_ready()
+    eva = await connect(eva.user, url=gateway.ws)
+    rest = await eva.request("feed", last_id=first["last_id"])
+    assert ids(first["posts"] + rest["posts"]) == posted[::-1]
+    place = {"snapshot": ranked["snapshot"], "last_id": ranked["last_id"]}
+    rest = await eva.request("feed", order="state", **place)
+    assert ids(ranked["posts"] + rest["posts"]) == posted[::-1]
+
+
+async def test_an_order_whose_time_is_over_is_expired(connect: Connect, stack: System):
+    with stack.gateway(READCAST_GATEWAY_FEED_SNAPSHOT_SECONDS="0.001") as hasty:
+        hasty.wait_ready()
+        ann, eva = await connect(unique("ann")), await connect(unique("eva"), url=hasty.ws)
+        await eva.request("follow", author=ann.user)
+        for number in range(3):
+            await post(ann, number)
+        first = await eva.request("feed", order="state", limit=1)
+        place = {"snapshot": first["snapshot"], "last_id": first["last_id"]}
+        assert await eva.refusal("feed", order="state", **place) == "expired"
 
 
 @pytest.mark.parametrize(
