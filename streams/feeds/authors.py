@@ -96,8 +96,10 @@ class _Outbox:
         self.changes = Changes(moment)
         self._effects: list[Effect] = []
         self._limits = limits
-        self._before = view.state(c.mailbox)
-        self.state = self._before or _new(self.author, getattr(c, "id", ""))
+        before = view.state(c.mailbox)
+        self._is_new = before is None
+        self._before = before or _new(self.author, getattr(c, "id", ""))
+        self.state = self._before
 
     @property
     def delivery(self) -> Delivery:
@@ -200,7 +202,7 @@ class _Outbox:
 
     def outcome(self, **result: Any) -> Outcome:
         """All that the command does; the state is written where it has changed."""
-        if self.state != self._before and (self._before or self.changes):
+        if self.state != self._before or (self._is_new and self.changes):
             self.changes.put(state_key(self.mailbox), self.state)
         return Outcome(self.changes, self._effects, {"mailbox": self.mailbox, **result})
 
@@ -293,8 +295,8 @@ def switch_on(outbox: _Outbox, c: SwitchOn) -> Outcome:
     """Tell the next followers how they get posts from here on."""
     _require_system(c)
     if outbox.delivery.switching and outbox.delivery.told == c.after:
+        # Another switch waits for the next post or follower: of two tellings with one `src` the first counts.
         outbox.switch()
-        outbox.settle()
     return outbox.outcome()
 
 

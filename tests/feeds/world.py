@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from streams.batches import Batch
+from streams.batches import Batch, Reply
 from streams.feeds.limits import FeedLimits
 from streams.feeds.order import post_id
 from streams.feeds.pages import Followed, Page, References, Timeline, read_page
@@ -57,7 +57,6 @@ class Line:
         if batch.entries:
             self.log.append(list(itertools.chain(*batch.entries)))
             self.partition.keep(batch.overlay, batch.at, self.log.next_offset)
-        assert not batch.dead_letters, batch.dead_letters[0].error
         return records, batch
 
 
@@ -88,12 +87,13 @@ class World:
     def send(self, command: dict[str, Any]) -> None:
         of_user = "user" in command
         key = command["user" if of_user else "mailbox"]
-        line = self.lines[USERS if of_user else MAILBOXES][partition_of(key, PARTITIONS)]
+        line = self.line(USERS if of_user else MAILBOXES, key)
         line.append(self.now, key, orjson.dumps(command))
 
-    def work(self, line: Line, count: int = 1) -> None:
-        """Decide some of what waits: effects are stored, then the rows."""
+    def work(self, line: Line, count: int = 1) -> list[Reply]:
+        """Decide some of what waits and return the answers: effects are stored, then the rows."""
         records, batch = line.decide(count)
+        assert not batch.dead_letters, batch.dead_letters[0].error
         for record in records if self._decided else ():
             self._decided(record)
         for effect in batch.effects:
@@ -104,6 +104,11 @@ class World:
             value = msgspec.json.encode(effect.command)
             self.effects.append((self.lines[kind][number], effect.key, value))
             self.lines[kind][number].append(self.now, effect.key, value)
+        return batch.replies
+
+    def line(self, kind: str, key: str) -> Line:
+        """The lane of a key."""
+        return self.lines[kind][partition_of(key, PARTITIONS)]
 
     def repeat(self, number: int) -> None:
         """Store an effect again, as a worker does that was declared dead and wakes up."""
@@ -113,8 +118,7 @@ class World:
     def is_pushing(self, seq: int, author: str) -> bool:
         """Whether a post is still on its way to inboxes."""
         mailbox = AUTHOR + author
-        line = self.lines[MAILBOXES][partition_of(mailbox, PARTITIONS)]
-        row = View(line.partition).message(mailbox, seq)
+        row = View(self.line(MAILBOXES, mailbox).partition).message(mailbox, seq)
         return row is not None and row.pushing
 
     def drain(self, *kinds: str) -> None:
@@ -127,11 +131,10 @@ class World:
     def ask(self, kind: str, number: int, query: dict[str, Any]) -> Any:
         """An answer in command order: what waits in that lane is decided before."""
         line = self.lines[kind][number]
-        while line.waiting:
-            self.work(line, 100)
+        self.work(line, len(line.waiting))
         self.queries += 1
         key = query["user" if kind == USERS else "mailbox"]
-        value = msgspec.json.encode({**query, "by": SYSTEM, "reply": REPLY})
+        value = msgspec.json.encode({"by": SYSTEM, **query, "reply": REPLY})
         command = line.agent.decode(key.encode(), value)
         return orjson.loads(orjson.dumps(line.agent.answer(line.partition, command)))
 
