@@ -135,7 +135,8 @@ def _derive_followed(rows: Overlay, user: str, key: bytes, row: Follow | None) -
     change = _counts(row) - _counts(before)
     if change:
         number = rows.get(followed_key(user), decode_number) or 0
-        rows.put_derived(followed_key(user), number + change)
+        # No key for none: a compacted log has nothing left to count from.
+        rows.put_derived(followed_key(user), number + change or None)
 
 
 def _counts(row: Follow | None) -> int:

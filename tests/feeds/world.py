@@ -43,6 +43,7 @@ class Line:
         self.partition = Partition(path, layout, rocksdb_options(4 << 20, 4 << 20))
         self.log = Log()
         self.waiting: deque[Record] = deque()
+        self.decided: list[Record] = []
         self.agent = agent
         self._place = place
         self._offsets = itertools.count()
@@ -54,6 +55,7 @@ class Line:
         records = [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
         batch = Batch(self.agent, self.partition, self._place)
         batch.decide(records)
+        self.decided += records
         if batch.entries:
             self.log.append(list(itertools.chain(*batch.entries)))
             self.partition.keep(batch.overlay, batch.at, self.log.next_offset)

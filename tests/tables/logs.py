@@ -1,8 +1,10 @@
 """A log in memory, as Kafka would keep it, and the partitions that write and read it."""
 
 import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from rocksdict import Rdict
@@ -24,6 +26,10 @@ from tables.rows import AT_HEADER
 from tests.rules.commands import Command
 
 _numbers = itertools.count()
+_KINDS_OF_USERS = "cfibn"
+
+
+T = TypeVar("T")
 
 
 class Record(NamedTuple):
@@ -51,11 +57,11 @@ class AnyLayout:
     """Rows of mailboxes and of users side by side, so that one test holds for both tables."""
 
     def __init__(self) -> None:
-        self._layouts = {"c": UserLayout()}
+        self._users = dict.fromkeys(_KINDS_OF_USERS, UserLayout())
         self._mailboxes = MailboxLayout()
 
     def _layout(self, key: bytes) -> Any:
-        return self._layouts.get(parse_key(key).kind, self._mailboxes)
+        return self._users.get(parse_key(key).kind, self._mailboxes)
 
     def decode(self, key: bytes, value: bytes) -> Any:
         return self._layout(key).decode(key, value)
@@ -97,6 +103,16 @@ def open_partition(folder: Path, name: str = "") -> Partition:
     """A partition in a new folder, or again in the one that is named."""
     path = folder / (name or f"new-{next(_numbers)}")
     return Partition(path, AnyLayout(), rocksdb_options(4 << 20, 4 << 20))
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Partition]:
+    """A partition in a new folder, closed in the end."""
+    partition = open_partition(folder)
+    try:
+        yield partition
+    finally:
+        partition.close()
 
 
 def agent() -> MailboxAgent:
@@ -155,3 +171,22 @@ def contents(partition: Partition) -> dict[bytes, bytes]:
     """All keys but the progress."""
     database: Rdict = partition._db
     return {key: value for key, value in database.items() if key != PROGRESS_KEY}
+
+
+def pieces(items: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
+    """Items in pieces of these sizes, over and over."""
+    start = turn = 0
+    while start < len(items):
+        size = sizes[turn % len(sizes)]
+        yield items[start : start + size]
+        start, turn = start + size, turn + 1
+
+
+def rebuild(
+    folder: Path, records: list[LogRecord], sizes: Sequence[int] = (7,)
+) -> tuple[dict[bytes, bytes], set[bytes]]:
+    """What an empty partition makes of a log, and the keys it found displaced."""
+    with opened(folder) as partition:
+        for part in pieces(records, sizes):
+            partition.apply(list(part))
+        return contents(partition), set(partition.progress.displaced)

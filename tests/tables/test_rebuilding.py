@@ -1,8 +1,5 @@
 """A table that is rebuilt from its log equals the one that wrote it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -11,7 +8,16 @@ from streams.users import layout, touches
 from tables.partition import PROGRESS_KEY
 from tests.rules import commands
 from tests.rules.public import commands as public
-from tests.tables.logs import AnyAgent, Log, Writer, contents, open_partition, records_of
+from tests.tables.logs import (
+    AnyAgent,
+    Log,
+    Writer,
+    contents,
+    opened,
+    pieces,
+    rebuild,
+    records_of,
+)
 
 some = settings(
     max_examples=20,
@@ -23,37 +29,11 @@ sequences = st.one_of(commands.sequences, public.sequences)
 cuts = st.lists(st.integers(1, 40), min_size=1, max_size=10)
 
 
-@contextmanager
-def opened(folder) -> Iterator:
-    partition = open_partition(folder)
-    try:
-        yield partition
-    finally:
-        partition.close()
-
-
-def pieces(items, sizes):
-    """Items in pieces of these sizes, over and over."""
-    start = turn = 0
-    while start < len(items):
-        size = sizes[turn % len(sizes)]
-        yield items[start : start + size]
-        start, turn = start + size, turn + 1
-
-
 def write(partition, steps, sizes):
     writer = Writer(partition, Log(), AnyAgent())
     for records in pieces(records_of(steps), sizes):
         writer.decide(records)
     return writer
-
-
-def rebuild(folder, records, sizes=(7,)):
-    """What an empty partition makes of a log, and the keys it found displaced."""
-    with opened(folder) as partition:
-        for part in pieces(records, sizes):
-            partition.apply(part)
-        return contents(partition), set(partition.progress.displaced)
 
 
 @some
