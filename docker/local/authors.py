@@ -26,20 +26,32 @@ class Author:
 
 AUTHORS = (
     Author(
-        name="observatory",
-        followers=EVERYBODY,
+        name="alice",
+        followers=("alice", "bob", "carol"),
         posted="""
-The dome is open again after the storm. One panel is dented, the telescope is fine.
-ended: The lunar eclipse, from first bite to last. Thank you for staying up with us.
-Next week's talk: why the sky is dark at night, and why that took so long to explain.
-replay: The whole night of the Perseids in eight minutes. Count them, we got to 212.
-live: Saturn is up and the clouds have gone. Ask us anything until midnight.
+Release 12 is out, and nobody had to stay late. That is the news.
+""",
+    ),
+    Author(
+        name="bob",
+        followers=("alice", "bob"),
+        posted="""
+The search page looks like my sketch now. The receipt it was drawn on has been framed.
+I have descaled the coffee machine. You are welcome.
+""",
+    ),
+    Author(
+        name="bakery",
+        followers=("alice", "carol", "erin"),
+        posted="""
+Rye with caraway from today on, Tuesdays and Fridays.
+Yes, the oven is repaired. No, we don't want to talk about it.
+Sourdough lesson on Saturday at eight. Bring a jar with a lid, and patience.
 """,
         later="""
-live: Jupiter and all four moons, through the big telescope.
-Clouds. We make tea.
-live: A satellite just crossed the picture. Did you see it?
-The cat has found the warm cupboard of the camera computer.
+The last six cinnamon rolls. Five.
+live: Watch the morning's loaves come out of the oven.
+Day-old bread for half the price, from five.
 """,
     ),
     Author(
@@ -59,32 +71,20 @@ Somebody has lost a red boot. It waits on the jetty.
 """,
     ),
     Author(
-        name="bakery",
-        followers=("alice", "carol", "erin"),
+        name="observatory",
+        followers=EVERYBODY,
         posted="""
-Rye with caraway from today on, Tuesdays and Fridays.
-Yes, the oven is repaired. No, we don't want to talk about it.
-Sourdough lesson on Saturday at eight. Bring a jar with a lid, and patience.
+The dome is open again after the storm. One panel is dented, the telescope is fine.
+ended: The lunar eclipse, from first bite to last. Thank you for staying up with us.
+Next week's talk: why the sky is dark at night, and why that took so long to explain.
+replay: The whole night of the Perseids in eight minutes. Count them, we got to 212.
+live: Saturn is up and the clouds have gone. Ask us anything until midnight.
 """,
         later="""
-The last six cinnamon rolls. Five.
-live: Watch the morning's loaves come out of the oven.
-Day-old bread for half the price, from five.
-""",
-    ),
-    Author(
-        name="bob",
-        followers=("alice", "bob"),
-        posted="""
-The search page looks like my sketch now. The receipt it was drawn on has been framed.
-I have descaled the coffee machine. You are welcome.
-""",
-    ),
-    Author(
-        name="alice",
-        followers=("alice", "bob", "carol"),
-        posted="""
-Release 12 is out, and nobody had to stay late. That is the news.
+live: Jupiter and all four moons, through the big telescope.
+Clouds. We make tea.
+live: A satellite just crossed the picture. Did you see it?
+The cat has found the warm cupboard of the camera computer.
 """,
     ),
 )
@@ -95,11 +95,11 @@ def first_posts() -> Iterator[Command]:
     for author in AUTHORS:
         for follower in author.followers:
             yield _command(author, "follow", follower, id=_id(author, follower))
-    rounds = itertools.zip_longest(*(lines(author.posted) for author in AUTHORS))
-    for number, posts in enumerate(rounds):
+    newest_first = itertools.zip_longest(*(lines(author.posted)[::-1] for author in AUTHORS))
+    for posts in reversed(list(newest_first)):
         for author, line in zip(AUTHORS, posts, strict=True):
             if line:
-                yield _post(author, line, _id(author, str(number)))
+                yield _post(author, line, _id(author, line))
 
 
 def later_posts() -> Iterator[Command]:

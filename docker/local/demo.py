@@ -115,9 +115,9 @@ def main() -> None:
             produce(producer, command)
         return
     demo = [*(command for chat in CHATS for command in commands(chat)), *first_posts()]
-    sent = [produce(producer, command) for command in track(demo, description="  demo data")]
-    for record in sent:
-        record.get(timeout=30)
+    for command in track(demo, description="  demo data"):
+        # One by one, so that what was written later is later in every mailbox.
+        produce(producer, command).get(timeout=30)
     producer.close()
 
 

@@ -39,8 +39,12 @@ export class Feed {
   #turn = 0;
   /** Newer posts that the last top page held, but that are not shown yet. */
   #withheld = 0;
-  /** Newer posts than that top page. */
+  /** Whether there are still more between that page and what is shown. */
+  #unreached = false;
+  /** Newer posts than that top page, as the gateway counts them. */
   #counted = 0;
+  /** Whether there are more than it counts. */
+  #capped = false;
   /** Changes that came while pages were on their way. @type {WireEvent[]} */
   #meanwhile = [];
   /** @type {'time' | 'state'} */
@@ -53,8 +57,6 @@ export class Feed {
   loading = false;
   /** Why the gateway shows nothing. */
   refused = "";
-  /** Whether there are more new posts than could be counted. */
-  uncounted = false;
   /** Whether a state has changed since the posts were ranked by it. */
   outranked = false;
 
@@ -80,6 +82,11 @@ export class Feed {
   /** How many newer posts there are. */
   get fresh() {
     return this.#withheld + this.#counted;
+  }
+
+  /** Whether there are more new posts than could be counted. */
+  get uncounted() {
+    return this.#unreached || this.#capped;
   }
 
   /** Whether there are older posts than those in `posts`. */
@@ -148,7 +155,7 @@ export class Feed {
   }
 
   #take(event, request) {
-    if (event.op === "feed" && this.#isTop(request)) this.#counted = 0;
+    if (event.op === "feed" && this.#isTop(request)) this.#count({ count: 0 });
     else if (event.op === "new_posts") this.#count(event);
     else if (event.op === "post_changed") this.#change(event);
     else if (event.op === "done" && event.post) this.#change(asChange(event, request));
@@ -158,13 +165,13 @@ export class Feed {
 
   /** Whether new posts are counted from the first one of that answer on. */
   #isTop(request) {
-    return !this.#author && request?.op === "feed" && !request.author && !request.last_id;
+    return !this.#author && request && !request.author && !request.last_id && !request.snapshot;
   }
 
   #count({ count, more = false }) {
-    if (this.#author || !this.loaded) return;
+    if (this.#author) return;
     this.#counted = count;
-    this.uncounted = more;
+    this.#capped = more;
   }
 
   #change(change) {
@@ -172,7 +179,8 @@ export class Feed {
     const { op: _, post, deleted, ...fields } = change;
     const known = this.posts.find((one) => one.post === post);
     if (!known) return;
-    if ("state" in fields && fields.state !== (known.state ?? null)) this.outranked = true;
+    const marked = "state" in fields && fields.state !== (known.state ?? null);
+    this.outranked ||= marked && this.order === "state";
     this.posts = deleted
       ? this.posts.filter((one) => one !== known)
       : this.posts.map((one) => (one === known ? { ...known, ...fields } : one));
@@ -223,9 +231,9 @@ export class Feed {
     this.#lastId = lastId;
     this.#snapshot = snapshot;
     this.#withheld = 0;
+    this.#unreached = false;
     this.visit += 1;
-    const begun = { posts, loaded: true, refused: "", uncounted: false, outranked: false };
-    Object.assign(this, begun);
+    Object.assign(this, { posts, loaded: true, refused: "", outranked: false });
   }
 
   #append({ posts, last_id: lastId }) {
@@ -243,7 +251,7 @@ export class Feed {
       const newer = top.posts.filter(({ post }) => isBefore(post, first));
       const reached = newer.length < top.posts.length || top.last_id === null;
       this.#withheld = newer.length;
-      this.uncounted = !reached;
+      this.#unreached = !reached;
       const posts = reached ? top.posts.slice(newer.length) : this.posts.slice(0, 1);
       await this.#readAgain(ask, { posts, end: reached ? top.last_id : first, last });
     });
@@ -252,6 +260,9 @@ export class Feed {
   /** The same in the order by state, where a post's place is that in the ranking. */
   #reviewRanking() {
     return this.#load(async (ask) => {
+      const top = await ask({ limit: 1, refresh: this.#snapshot });
+      if (!top) return;
+      this.outranked ||= top.snapshot !== this.#snapshot;
       let [posts, end] = [[], undefined];
       while (end !== null && posts.length < this.posts.length) {
         const from = end ? { last_id: end } : {};
