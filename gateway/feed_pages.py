@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from gateway.answers import Author
+from gateway.errors import unavailable
 from gateway.feed_sources import FeedSources
 from gateway.feeds import Feeds
 from gateway.metrics import Metrics
@@ -26,6 +27,10 @@ from tables.rows import Message, PostId
 
 PAGE_BYTES = 1_000_000
 """Bytes of posts in one page, unless the first alone is larger."""
+
+
+ATTEMPTS = 3
+"""How often a feed that changes under the one who reads it is begun anew."""
 
 
 class Page(NamedTuple):
@@ -86,8 +91,7 @@ class Pages:
             missing = [post.id for post in posts if post.id not in jsons]
             jsons |= await self._ask(missing) if missing else {}
             return self._shown(session, view, posts, jsons, last)
-        follows = await self._sources.follows(user)
-        found = await self._feeds.read(user, follows, last, limit)
+        found, _ = await self._feeds.read(user, last, limit)
         return self._deeper(session, _cut(found.posts, found.last))
 
     async def author(self, author: str, user: str) -> Author:
@@ -110,9 +114,7 @@ class Pages:
 
     async def ranked(self, session: Session, refresh: str | None, limit: int) -> Page:
         """The first page in the order of states. Its order is kept, unless it is that of `refresh`."""
-        view = await self._feeds.view(session.user.name)
-        view.capacity = MAX_SNAPSHOT
-        await self._feeds.extend(view, MAX_SNAPSHOT)
+        view = await self._whole(session.user.name)
         posts = tuple(post.id for post in sorted(view.posts[:MAX_SNAPSHOT], key=self._rank))
         kept = view.snapshots.get(refresh) if refresh else None
         if kept is None or kept.posts != posts or kept.expires <= now_ms():
@@ -136,6 +138,15 @@ class Pages:
         """Give up what is still being sent."""
         for task in list(self._tasks):
             task.cancel()
+
+    async def _whole(self, user: str) -> View:
+        """A user's feed with as many posts as are ranked."""
+        for _ in range(ATTEMPTS):
+            view = await self._feeds.view(user)
+            view.capacity = MAX_SNAPSHOT
+            if await self._feeds.extend(view, MAX_SNAPSHOT):
+                return view
+        raise unavailable("the feed is being read anew; try again")
 
     def _shown(
         self,

@@ -24,38 +24,49 @@ MAX_FOLLOWS = 5_000
 
 
 class FeedSources:
-    """Asks the agents. `seen`: when the user of the last inbox has looked last (ms since 1970)."""
+    """Asks the agents.
+
+    seen: when the user of the last inbox has looked last (ms since 1970).
+    """
 
     def __init__(self, requests: Requests, metrics: Metrics) -> None:
         self._requests = requests
         self._metrics = metrics
+        self._ahead: References | None = None
         self.seen = 0
 
     def apart(self) -> FeedSources:
-        """The same for one reader, whose `seen` nobody else sets."""
+        """The same for one page, whose inbox nobody else asks for."""
         return FeedSources(self._requests, self._metrics)
 
     async def follows(self, user: str) -> list[Followed]:
         """Whom a user follows."""
-        found: list[Followed] = []
-        more = True
-        while more:
-            answer = await self._follows(user, found[-1].author if found else "", MAX_FOLLOWS)
-            found += [Followed(*follow) for follow in answer.follows]
-            more = answer.more and bool(answer.follows)
-        return found
+        query = self._follows_query(user, "", MAX_FOLLOWS)
+        return await self._all_follows(user, await self._answers([query]))
+
+    async def follows_and_inbox(self, user: str, last: PostId | None, limit: int) -> list[Followed]:
+        """Whom a user follows; the inbox is asked in the same breath, and is what `inbox` gives next."""
+        queries = [
+            self._follows_query(user, "", MAX_FOLLOWS),
+            self._feed_query(user, "inbox", last=last, limit=limit),
+        ]
+        follows, inbox = await self._answers(queries)
+        self._ahead = self._references(inbox)
+        return await self._all_follows(user, [follows])
 
     async def following(self, user: str) -> int:
         """How many authors a user follows."""
-        return (await self._follows(user, "", 1)).number
+        (raw,) = await self._answers([self._follows_query(user, "", 1)])
+        return answers.decode_follows(raw).number
 
     async def inbox(self, user: str, last: PostId | None, limit: int) -> References:
         """The newest references of a user after `last`."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            return ahead
         query = self._feed_query(user, "inbox", last=last, limit=limit)
         (raw,) = await self._answers([query])
-        found = answers.decode_inbox(raw)
-        self.seen = found.seen
-        return References(found.posts, found.reached, found.floor)
+        return self._references(raw)
 
     async def timelines(
         self, authors: Iterable[str], last: PostId | None, limit: int
@@ -97,10 +108,23 @@ class FeedSources:
         (raw,) = await self._answers([self._feed_query(user, "snapshot", id=snapshot)])
         return answers.decode_snapshot(raw)
 
-    async def _follows(self, user: str, after: str, limit: int) -> answers.Follows:
-        query = self._feed_query(user, "follows", after=after, limit=limit)
-        (raw,) = await self._answers([query])
-        return answers.decode_follows(raw)
+    async def _all_follows(self, user: str, raws: list[bytes]) -> list[Followed]:
+        found: list[Followed] = []
+        while True:
+            answer = answers.decode_follows(raws[0])
+            found += [Followed(*follow) for follow in answer.follows]
+            if not answer.more:
+                return found
+            query = self._follows_query(user, found[-1].author, MAX_FOLLOWS)
+            raws = await self._answers([query])
+
+    def _references(self, raw: bytes) -> References:
+        found = answers.decode_inbox(raw)
+        self.seen = found.seen
+        return References(found.posts, found.reached, found.floor)
+
+    def _follows_query(self, user: str, after: str, limit: int) -> FeedQuery:
+        return self._feed_query(user, "follows", after=after, limit=limit)
 
     def _feed_query(self, user: str, what: str, **fields: object) -> FeedQuery:
         reply = self._requests.address()

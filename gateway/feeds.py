@@ -23,7 +23,7 @@ from streams.errors import Refused
 from streams.feeds.commands import MAX_PAGE
 from streams.feeds.order import format_id, post_id
 from streams.feeds.pages import Followed, Page, read_page
-from tables.rows import Message, PostId
+from tables.rows import ORIGIN, Message, PostId
 
 log = structlog.get_logger()
 
@@ -77,12 +77,13 @@ class Feeds:
                     view.heard = None
         return view.alive
 
-    async def read(
-        self, user: str, follows: list[Followed], last: PostId | None, limit: int
-    ) -> Page:
-        """A page as the agents know it."""
+    async def read(self, user: str, last: PostId | None, limit: int) -> tuple[Page, frozenset[str]]:
+        """A page as the agents know it, and whom the user follows."""
         async with self._at_once:
-            return await read_page(self._sources, user, follows, last, limit)
+            sources = self._sources.apart()
+            follows = await sources.follows_and_inbox(user, last, limit)
+            page = await read_page(sources, user, follows, last, limit)
+            return page, frozenset(follow.author for follow in follows)
 
     def drop(self, user: str) -> None:
         """What is known of a user's feed holds no more; for one who looks it is asked for at once."""
@@ -124,7 +125,7 @@ class Feeds:
             self.drop_author(row.sender)
         elif not row.pushing:
             before = outbox.posts.get(row.seq)
-            changed = before is not None and before.at < row.at
+            changed = before is not None and ORIGIN < before.at < row.at
             is_change = is_older or changed or bool(row.edited or row.recalled)
             self._show(outbox.views, self.outboxes.take(row), row, is_change=is_change)
 
@@ -147,6 +148,7 @@ class Feeds:
             self.drop(row.sender)
         elif row.sender in view.authors and self.outboxes.find(post_id(row)) is None:
             view.take(self.outboxes.take(row))
+            self.visits.added(row.sender)
 
     def changed(self, post: PostId, *, gone: bool = False) -> None:
         """A user has changed a post here: what is known of it is older."""
@@ -209,13 +211,11 @@ class Feeds:
         return follows
 
     async def _extend(self, view: View) -> None:
-        follows = await self._sources.follows(view.user)
-        if frozenset(follow.author for follow in follows) != view.authors:
-            self.drop(view.user)
-            return
         last = view.reached
-        found = await self.read(view.user, follows, last, MAX_PAGE)
-        if view.reached == last:
+        found, authors = await self.read(view.user, last, MAX_PAGE)
+        if authors != view.authors:
+            self.drop(view.user)
+        elif view.reached == last:
             view.extend(map(self.outboxes.take, found.posts), found.last)
 
     async def _reopen(self, user: str) -> None:
@@ -247,6 +247,7 @@ class Feeds:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        # Whoever waits gets the error; with nobody waiting it is nobody's.
-        if not task.cancelled():
-            task.exception()
+        # Whoever waits gets a refusal; with nobody waiting it is nobody's.
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Refused):
+            log.error("a feed could not be loaded", error=repr(error))

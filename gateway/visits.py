@@ -68,7 +68,8 @@ class Visits:
     def new(self, session: Session) -> int:
         """How many posts are newer than those that the session was shown."""
         visit = self._visits.get(session.user.name, {}).get(session)
-        return 0 if visit is None else self._newer(visit)[0]
+        newer = self._newer(visit) if visit is not None else None
+        return newer[0] if newer is not None else 0
 
     def added(self, user: str) -> None:
         """A user's feed has new posts, or fewer of them."""
@@ -81,9 +82,10 @@ class Visits:
             visit.changed[post] = event
             self._mark(visit)
 
-    def _newer(self, visit: Visit) -> tuple[int, bool]:
+    def _newer(self, visit: Visit) -> tuple[int, bool] | None:
+        """How many posts are new, and whether there may be more; None while the feed isn't in memory."""
         view = self._view_of(visit.session.user.name)
-        return (0, False) if view is None or not view.is_loaded else view.newer(visit.top)
+        return view.newer(visit.top) if view is not None and view.is_loaded else None
 
     def _mark(self, visit: Visit) -> None:
         if not visit.due:
@@ -116,7 +118,7 @@ class Visits:
         events = list(visit.changed.values())
         visit.changed.clear()
         newer = self._newer(visit)
-        if newer != visit.told:
+        if newer is not None and newer != visit.told:
             visit.told = newer
             more = {"more": True} if newer[1] else {}
             events.append(wire.event("new_posts", count=newer[0], **more))
