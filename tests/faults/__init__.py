@@ -1,4 +1,4 @@
 """Kill every part under load, then check the logs and what clients saw.
 
-python -m tests.faults [--long] [--seed N]
+python -m tests.faults [chat] [public] [feeds] [--long] [--seed N]
 """

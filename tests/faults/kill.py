@@ -11,6 +11,7 @@ from tests.faults import rebuilt
 from tests.faults.chaos import Chaos, Fault, plan
 from tests.faults.checker import Finding, Report
 from tests.faults.evidence import Run
+from tests.faults.feeds import scenario as feeds
 from tests.faults.load import Load
 from tests.faults.public.scenario import Public
 from tests.faults.scenario import GATEWAY_SETTINGS, Chat
@@ -76,6 +77,28 @@ SCENARIOS = {
         },
         Size(80, 4, {"worker": 2, "gateway": 2, "broker": 1}, pause=(1.0, 3.0)),
         Size(400, 4, MANY_KILLS, pause=(3.0, 12.0)),
+    ),
+    "feeds": Scenario(
+        feeds.Feeds,
+        "posts",
+        {
+            "posts pushed": 50,
+            "posts pulled": 50,
+            "posts in chunks": 3,
+            "posts while switching": 3,
+            "switches": 10,
+            "switches in chunks": 3,
+            "visits": 40,
+            "visits that waited": 40,
+            "visits interrupted": 5,
+            "duplicate receipts": 1,
+            "edit answered": 10,
+            "delete answered": 10,
+            "unfollow answered": 10,
+        },
+        Size(250, 6, {"worker": 2, "gateway": 2, "broker": 1}, pause=(1.0, 3.0)),
+        Size(1_500, 6, MANY_KILLS, pause=(3.0, 12.0)),
+        feeds.SETTINGS,
     ),
 }
 

@@ -11,7 +11,7 @@ SEED = 11
 SECONDS = 300
 
 
-@pytest.mark.parametrize("load", ["chat", "public"])
+@pytest.mark.parametrize("load", ["chat", "public", "feeds"])
 def test_killing_every_part_under_load_loses_and_doubles_nothing(load: str, tmp_path: Path):
     command = [sys.executable, "-m", "tests.faults", load, "--seed", str(SEED)]
     with Process("faults", command, tmp_path / "faults.log", {"COLUMNS": "160"}) as faults:
