@@ -101,6 +101,6 @@ function words({ followers, following, posts }) {
   return [
     plural(followers, "follower"),
     `follows ${following.toLocaleString("en")}`,
-    plural(posts, "post"),
+    `posted ${plural(posts, "time")}`,
   ].join(" · ");
 }

@@ -100,10 +100,11 @@ export function fit(field) {
   field.style.height = `${field.scrollHeight}px`;
 }
 
-/** Swap an element and keep the focus inside it. */
+/** Swap an element and keep the focus on it, or on what is like in it. */
 function replace(element, built) {
-  const focused = element.contains(document.activeElement);
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
   element.replaceWith(built);
   if (!focused) return;
-  (built.matches("button, a") ? built : built.querySelector("button, a"))?.focus();
+  const like = focused === element ? built : built.querySelector(focused.localName);
+  (like ?? built.querySelector("button, a"))?.focus({ preventScroll: true });
 }

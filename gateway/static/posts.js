@@ -13,19 +13,18 @@ const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyl
 /** The address of an author's page. @param {string} author */
 export const pageOf = (author) => `author/${author}`;
 
-/** What a state is called. @param {string} state */
-export const nameOf = (state) => STATES[state] ?? state;
+const nameOf = (state) => STATES[state] ?? state;
 
 /**
  * @param {Post} post
- * @param {{edit: () => void, remove: () => void, mark: (state: string | null) => void} | false} actions
+ * @param {{edit: () => void, remove: () => void, mark: (state: string | null) => Promise<any>} | false} actions
  *   what the user may do to an own post
  * @returns {HTMLElement}
  */
 export function postCard(post, actions) {
   return h(
     `article.post${actions ? ".own" : ""}`,
-    { tabindex: 0, "aria-label": `${post.author}, ${when(post.ts)}` },
+    { tabindex: 0, "aria-setsize": -1, "aria-label": `${post.author}, ${when(post.ts)}` },
     head(post),
     h("p.text", {}, ...linked(text(post.body))),
     actions && tools(post, actions),
@@ -94,10 +93,15 @@ function badge(state) {
 }
 
 function tools({ state }, { edit, remove, mark }) {
-  const field = h("select", {
-    "aria-label": "State of the post",
-    onchange: () => mark(field.value || null),
-  });
+  const choose = async () => {
+    try {
+      await mark(field.value || null);
+    } catch (error) {
+      field.value = state ?? "";
+      throw error;
+    }
+  };
+  const field = h("select", { "aria-label": "State of the post", onchange: choose });
   fillStates(field, state ?? "");
   return h(
     "footer",
