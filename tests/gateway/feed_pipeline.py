@@ -14,6 +14,7 @@ import msgspec
 import orjson
 
 from gateway.rows import Rows
+from streams.batches import Reply
 from streams.feeds.limits import FeedLimits
 from streams.ids import SYSTEM
 from streams.mailboxes.agent import MailboxAgent
@@ -48,6 +49,8 @@ class FeedPipeline:
         self.written: Counter[str] = Counter()
         self.logs_stand_still = False
         self.is_losing = False
+        self.answers_stand_still = False
+        self._unanswered: list[Reply] = []
         self.decided: Callable[[Any], None] = lambda _record: None
 
     async def start(self) -> None: ...
@@ -103,6 +106,14 @@ class FeedPipeline:
         for bring in held:
             bring()
 
+    def answer(self) -> None:
+        """Bring the answers that were held back."""
+        self.answers_stand_still = False
+        replies, self._unanswered = self._unanswered, []
+        for reply in replies:
+            payload = orjson.dumps({"ref": reply.to.ref, **reply.payload})
+            self.rows.take_reply(reply.to.partition, reply.to.to.encode(), payload, ())
+
     def _decide(self, line: Line) -> None:
         records, batch = line.decide(len(line.waiting))
         assert not batch.dead_letters, batch.dead_letters[0].error
@@ -118,9 +129,9 @@ class FeedPipeline:
         number = (self._mailboxes if line in self._mailboxes else self._users).index(line)
         for entry in itertools.chain(*batch.entries):
             self._bring(take, number, entry)
-        for reply in batch.answers():
-            payload = orjson.dumps({"ref": reply.to.ref, **reply.payload})
-            self.rows.take_reply(reply.to.partition, reply.to.to.encode(), payload, ())
+        self._unanswered += batch.answers()
+        if not self.answers_stand_still:
+            self.answer()
 
     def _bring(self, take: Any, number: int, entry: Entry) -> None:
         if self.is_losing:

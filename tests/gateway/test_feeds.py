@@ -172,6 +172,78 @@ async def test_who_gets_an_answer_sees_it_on_the_next_page_however_far_the_log_i
     assert [post["body"] for post in (await ann.request("feed"))["posts"]] == [3]
 
 
+async def test_an_answer_that_is_ahead_of_the_log_is_not_undone_by_it(house):
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    house.pipeline.logs_stand_still = True
+    house.pipeline.post("ann", 2)
+    for seq in (1, 2):
+        house.pipeline.act("edit", "ann", seq=seq, body="edited")
+    for _ in range(10):
+        posts = (await eva.request("feed"))["posts"]
+        assert [post["body"] for post in posts] == ["edited", "edited"]
+        house.pipeline.go_on(1)
+
+
+async def test_a_follow_that_overtakes_the_answer_is_in_the_feed(house):
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    house.pipeline.post("bob")
+    house.pipeline.asked.clear()
+    house.pipeline.answers_stand_still = True
+    page = asyncio.ensure_future(eva.request("feed"))
+    await until(lambda: house.pipeline.asked["follows"] == 1)
+    house.pipeline.act("follow", "bob", by="eva")
+    house.pipeline.answer()
+    assert len((await page)["posts"]) == 1
+    assert house.pipeline.asked["follows"] == 2
+    house.pipeline.post("bob")
+    assert len((await eva.request("feed"))["posts"]) == 2
+
+
+@pytest.mark.parametrize("step", ["inbox", "timeline"])
+async def test_what_happens_while_a_feed_is_asked_for_is_in_it(feeds_of, step):
+    house = await feeds_of(FeedLimits(mode="pull", partitions=PARTITIONS))
+    pipeline = house.pipeline
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    pipeline.post("ann", 2)
+    pipeline.answers_stand_still = True
+    page = asyncio.ensure_future(eva.request("feed"))
+    while not pipeline.asked[step]:
+        pipeline.answer()
+        pipeline.answers_stand_still = True
+        await asyncio.sleep(0)
+    pipeline.post("ann")
+    pipeline.act("delete", "ann", seq=1)
+    pipeline.answer()
+    await page
+    assert [post["seq"] for post in (await eva.request("feed"))["posts"]] == [3, 2]
+
+
+async def test_a_change_far_below_leaves_no_hole_in_the_pages(house, monkeypatch):
+    monkeypatch.setattr(views, "VIEW_POSTS", 10)
+    monkeypatch.setattr(views, "SPARE", 2)
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    house.pipeline.post("ann", 30)
+    await eva.request("feed")
+    for seq in (1, 4, 5):
+        house.pipeline.act("edit", "ann", seq=seq, body="edited")
+    assert [post["seq"] for post in await all_pages(eva, 4)] == list(range(30, 0, -1))
+
+
+async def test_nothing_stays_of_feeds_that_are_not_in_memory(house):
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    house.pipeline.post("ann", 3)
+    await eva.request("feed")
+    await eva.close()
+    await until(lambda: not house.gateway._feeds.visits.has("eva"))
+    house.gateway._feeds.drop_all()
+    assert (house.gateway._feeds.outboxes.bytes, house.gateway._feeds.shows("ann")) == (0, False)
+
+
 async def test_a_hole_in_the_log_is_asked_for(house):
     eva = await house.connect("eva")
     await follow(eva, "ann")
@@ -330,8 +402,9 @@ async def test_a_post_still_on_its_way_is_not_shown(feeds_of):
     await eva.request("feed")
     house.pipeline.logs_stand_still = True
     house.pipeline.post("ann")
-    house.pipeline.go_on(1)
-    assert (await eva.request("feed"))["posts"] == []
+    for _ in range(3):
+        house.pipeline.go_on(1)
+        assert (await eva.request("feed"))["posts"] == []
     house.pipeline.logs_stand_still = False
     house.pipeline.go_on()
     await eva.expect("new_posts", count=1)
