@@ -214,6 +214,7 @@ async def users(stream: StreamT[Any]) -> None:
         app.lanes.offer(event.message)
 
 
-import streams.cli  # noqa: E402,F401  registers the app's commands
+import streams.cli  # noqa: E402  registers the app's commands
+import streams.feeds.cli  # noqa: E402,F401  those of feeds
 
 logging.captureWarnings(True)
