@@ -106,6 +106,11 @@ class FeedPipeline:
         for bring in held:
             bring()
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether answers are held back."""
+        return bool(self._unanswered)
+
     def answer(self) -> None:
         """Bring the answers that were held back."""
         self.answers_stand_still = False

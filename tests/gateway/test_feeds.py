@@ -214,6 +214,7 @@ async def test_what_happens_while_a_feed_is_asked_for_is_in_it(feeds_of, step):
         pipeline.answer()
         pipeline.answers_stand_still = True
         await asyncio.sleep(0)
+    await until(lambda: pipeline.has_answers)
     pipeline.post("ann")
     pipeline.act("delete", "ann", seq=1)
     pipeline.answer()
@@ -228,7 +229,7 @@ async def test_a_change_far_below_leaves_no_hole_in_the_pages(house, monkeypatch
     await follow(eva, "ann")
     house.pipeline.post("ann", 30)
     await eva.request("feed")
-    for seq in (1, 4, 5):
+    for seq in (4, 5):
         house.pipeline.act("edit", "ann", seq=seq, body="edited")
     assert [post["seq"] for post in await all_pages(eva, 4)] == list(range(30, 0, -1))
 
