@@ -3,26 +3,29 @@
 import asyncio
 from pathlib import Path
 
-from tests.faults import rebuilt
+import pytest
+
+from tests.faults import kill, rebuilt
 from tests.faults.chaos import decides
-from tests.faults.scenario import Chat
+from tests.faults.load import Load
 from tests.processes import System, Worker, running
 from tests.records import Kafka
 from tests.waiting import eventually
 
 SEED = 12
-RATE = 150
 
 
-def test_a_worker_that_wakes_up_late_changes_nothing(broker: str, tmp_path: Path):
-    with running(broker, tmp_path, workers=2, gateways=2) as system:
-        load = Chat(system, SEED, RATE)
+@pytest.mark.parametrize("name", ["chat", "feeds"])
+def test_a_worker_that_wakes_up_late_changes_nothing(broker: str, tmp_path: Path, name: str):
+    scenario = kill.SCENARIOS[name]
+    with running(broker, tmp_path, workers=2, gateways=2, **scenario.settings) as system:
+        load = scenario.load(system, SEED, scenario.short.rate)
         report = asyncio.run(freeze_under_load(load, system))
-        report.findings.append(rebuilt.compare(system))
+        report.findings.append(rebuilt.compare(system, load.answers))
     assert report.clean, f"{report}\n{dict(load.evidence.counts)}"
 
 
-async def freeze_under_load(load: Chat, system: System):
+async def freeze_under_load(load: Load, system: System):
     async with load.running():
         for sleeper in system.workers:
             await asyncio.to_thread(freeze, sleeper, system.kafka)
