@@ -140,7 +140,7 @@ def _print_mailbox(
 
 
 @app.command(argument("mailbox", required=False), base=Command)
-async def tail(self: AppCommand, mailbox: str | None) -> None:
+async def follow(self: AppCommand, mailbox: str | None) -> None:
     """Print the mailbox log as it grows (of one mailbox, if named)."""
     prefix = f"{mailbox}/".encode() if mailbox else b""
     async with PipelineClient(app.settings) as client:

@@ -63,17 +63,21 @@ async def state(self: AppCommand, author: str, seq: int, state: str | None) -> N
 
 
 @app.command(_author, argument("users", nargs=-1, required=True), base=Command)
-async def follow(self: AppCommand, author: str, users: tuple[str, ...]) -> None:
+async def follow_author(self: AppCommand, author: str, users: tuple[str, ...]) -> None:
     """Let users follow an author, up to 1,000 at once."""
     result = await _order("follow", author, {"members": users}, SYSTEM)
-    console.print(f"{author} has {result['followers']} followers")
+    _print_followers(author, result["followers"])
 
 
 @app.command(_author, argument("users", nargs=-1, required=True), base=Command)
-async def unfollow(self: AppCommand, author: str, users: tuple[str, ...]) -> None:
+async def unfollow_author(self: AppCommand, author: str, users: tuple[str, ...]) -> None:
     """Let users follow an author no more."""
     result = await _order("unfollow", author, {"members": users}, SYSTEM)
-    console.print(f"{author} has {result['followers']} followers")
+    _print_followers(author, result["followers"])
+
+
+def _print_followers(author: str, number: int) -> None:
+    console.print(f"{author} has {number} follower{'' if number == 1 else 's'}")
 
 
 @app.command(_author, argument("mode"), base=Command)

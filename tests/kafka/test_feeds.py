@@ -62,7 +62,7 @@ async def feed(system: System, user: str, limit: int) -> list[tuple[str, Any]]:
 
 def test_an_author_posts_and_followers_read_on_the_command_line(stack: System):
     ann, eva, fay = unique("ann"), unique("eva"), unique("fay")
-    assert ran(stack, "follow", ann, eva, fay).strip() == f"{ann} has 2 followers"
+    assert ran(stack, "follow-author", ann, eva, fay).strip() == f"{ann} has 2 followers"
     post = ("post", ann, '{"text":"[b]hi[/b]"}', "--state", "live", "--id", new_id())
     assert ran(stack, *post).strip() == f"post 1 of {ann}"
     assert ran(stack, *post).strip() == f"post 1 of {ann}, as before"
@@ -82,7 +82,7 @@ def test_an_author_posts_and_followers_read_on_the_command_line(stack: System):
     assert [row[1:] for row in rows] == [['"two"'], ['{"text":"[b]hi[/b]"}']]
 
     assert ran(stack, "mode", ann, "pull").strip() == f"{ann} has the mode pull"
-    assert ran(stack, "unfollow", ann, fay).strip() == f"{ann} has 1 followers"
+    assert ran(stack, "unfollow-author", ann, fay).strip() == f"{ann} has 1 follower"
     shown = dict(line.split() for line in ran(stack, "author", ann, "--as", eva).splitlines())
     assert shown == {
         "posts": "3",
@@ -104,7 +104,7 @@ def test_an_author_posts_and_followers_read_on_the_command_line(stack: System):
         (("edit", "nobody", "1", "1"), "Error: not_found: nobody has no post 1"),
         (("delete", "ann", "0"), "Error: Expected `int` >= 1"),
         (("mode", "ann", "both"), "Error: Invalid enum value 'both'"),
-        (("follow", "ann", "system"), "Error: bad_request: 'system' follows nobody"),
+        (("follow-author", "ann", "system"), "Error: bad_request: 'system' follows nobody"),
         (("feed",), "Error: name a user with --as, or an author with --author"),
         (("feed", "--as", "a", "--author", "b"), "Error: name a user with --as, or"),
         (("feed", "--as", "a b"), "Error: Expected `str` matching regex"),
