@@ -325,6 +325,16 @@ def test_a_post_made_while_followers_are_being_told_of_pushes_is_shown_to_all_or
     assert scene.inbox(MANY[-1]) == [("ann", 1)]
 
 
+def test_who_comes_while_followers_are_being_told_to_pull_hears_of_it(scene):
+    scene.follow("ann", *READERS)
+    scene.queue("mode", "ann", SYSTEM, mode="pull")
+    scene.queue("follow", "ann", "abe")
+    scene.world.drain(MAILBOXES, USERS)
+    assert not scene.state("ann").delivery.pushes
+    scene.post("ann")
+    assert seen_by(scene, "ann", 1, ("abe", *READERS)) == [True] * 4
+
+
 def test_an_author_with_too_many_followers_is_pulled_and_pushed_again_below_that(tmp_path):
     with Scene(tmp_path, threshold=10) as scene:
         names = [f"u{number}" for number in range(11)]
