@@ -1,7 +1,7 @@
 /**
  * A connection to a Readcast gateway that heals itself: it reconnects with full jitter, resumes
  * where it stopped and answers requests with promises. It knows nothing of the DOM.
- * The wire is described in docs/protocol.md, section 7.
+ * The wire is described in docs/protocol.md, section 9.
  */
 
 /** Close codes from here on mean that connecting again would not help. */
