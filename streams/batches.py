@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -21,6 +21,18 @@ from tables.rows import Position
 log = structlog.get_logger(__name__)
 
 _MISPLACED = "this key belongs to another partition: use Kafka's default partitioner (murmur2)"
+
+_ENOUGH = 2_000
+"""Rows, and users whom effects are for, after which a batch looks no further ahead.
+
+A command may be about 1,000 users, and while a batch is decided nothing else moves in the worker.
+"""
+
+_FULL = 8_000
+"""The same, after which it takes no further command, though that has been looked up."""
+
+_AHEAD_BYTES = 32_768
+"""Bytes of commands that are decoded and looked up at once."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -64,6 +76,7 @@ class Batch:
         self.dead_letters: list[DeadLetter] = []
         self.queries: list[Command] = []
         self.outcomes: Counter[str] = Counter()
+        self._size = 0
         self._repair()
 
     def _repair(self) -> None:
@@ -74,20 +87,38 @@ class Batch:
             moved = None if row is None else msgspec.structs.replace(row, at=self.at)  # type: ignore[type-var]
             self.entries.append([self._put(key, moved)])
 
-    def decide(self, records: Sequence[Record]) -> None:
-        """Decide all records; refusals become answers, what is no command a dead letter."""
-        decoded = []
-        for record in records:
-            try:
-                decoded.append((record, self._decode(record)))
-            except Malformed as error:
-                self._bury(record, error)
-        self._agent.prefetch(self.overlay, [command for _, command in decoded])
-        for record, command in decoded:
-            if self._agent.is_query(command):
+    def decide(self, records: Sequence[Record]) -> int:
+        """Decide records until the batch is full, and return how many: at least one, if there is one.
+
+        Refusals become answers, what is no command a dead letter.
+        """
+        count = 0
+        for some in _ahead(records):
+            count += self._decide_some(some)
+            if self._size >= _ENOUGH:
+                break
+        return count
+
+    def _decide_some(self, records: Sequence[Record]) -> int:
+        decoded = [(record, self._decode_or_not(record)) for record in records]
+        commands = [command for _, command in decoded if not isinstance(command, Malformed)]
+        self._agent.prefetch(self.overlay, commands)
+        for count, (record, command) in enumerate(decoded, 1):
+            if isinstance(command, Malformed):
+                self._bury(record, command)
+            elif self._agent.is_query(command):
                 self.queries.append(command)
             else:
                 self._decide(record, command)
+                if self._size >= _FULL:
+                    return count
+        return len(records)
+
+    def _decode_or_not(self, record: Record) -> Command | Malformed:
+        try:
+            return self._decode(record)
+        except Malformed as error:
+            return error
 
     def _decode(self, record: Record) -> Command:
         command = self._agent.decode(record.key, record.value)
@@ -112,6 +143,9 @@ class Batch:
             self._take(record, command, outcome)
 
     def _take(self, record: Record, command: Command, outcome: Outcome) -> None:
+        self._size += len(outcome.changes)
+        for effect in outcome.effects:
+            self._size += effect.users
         if record.offset <= self._partition.progress.at.offset:
             self._take_again(command, outcome)
             return
@@ -168,6 +202,19 @@ class Batch:
         except Refused as error:
             self.outcomes[error.code] += 1
             return {"error": error_reply(error)}
+
+
+def _ahead(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """The records in slices, each of at most so many bytes or a single record."""
+    start = size = 0
+    for number, record in enumerate(records):
+        weight = len(record.value or b"")
+        if number > start and size + weight > _AHEAD_BYTES:
+            yield records[start:number]
+            start, size = number, 0
+        size += weight
+    if start < len(records):
+        yield records[start:]
 
 
 class _Asker(msgspec.Struct):

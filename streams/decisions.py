@@ -53,6 +53,11 @@ class Effect(Struct, frozen=True):
     command: Any
     partition: int | None = None
 
+    @property
+    def users(self) -> int:
+        """How many users it is for."""
+        return len(getattr(self.command, "users", ())) or 1
+
 
 class Outcome(Struct, frozen=True):
     """What a command does. `result` None: the first row says it all, no answer is due."""

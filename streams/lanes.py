@@ -117,10 +117,12 @@ class Lane:
                 await self._finish(records)
 
     async def _finish(self, records: Sequence[Any]) -> None:
-        await self._until_done(self._process, records)
-        self._next = records[-1].offset + 1
-        self._app.consumer.mark_done(self._tp, self._next)
-        self.active_at = time.monotonic()
+        while records:
+            done = await self._until_done(self._process, records)
+            self._next = records[done - 1].offset + 1
+            self._app.consumer.mark_done(self._tp, self._next)
+            self.active_at = time.monotonic()
+            records = records[done:]
 
     async def _look_around(self) -> None:
         """While nothing comes: rows of a late writer, and records that Faust has passed over."""
@@ -130,13 +132,12 @@ class Lane:
             async for records in self._read_missing(self._next, stop):
                 await self._finish(records)
 
-    async def _until_done(self, step: Any, *args: Any) -> None:
+    async def _until_done(self, step: Any, *args: Any) -> Any:
         """Repeat a step until Kafka has taken all of it, reading the log anew before each repetition."""
         delay = _RETRY_SECONDS
         while True:
             try:
-                await step(*args)
-                return
+                return await step(*args)
             except Displaced as displaced:
                 log.warning("rows of another writer in the log", reason=str(displaced))
             except (KafkaError, TimeoutError) as error:
@@ -217,12 +218,13 @@ class Lane:
             self._paused = False
             self._app.consumer.on_buffer_drop(self._tp)
 
-    async def _process(self, records: Sequence[Any]) -> None:
-        """Decide, log, then keep."""
+    async def _process(self, records: Sequence[Any]) -> int:
+        """Decide as many records as make a batch, log, then keep; returns how many."""
         partition = self._partition
         outbox: Outbox = self._app.outbox
         batch = Batch(self._line.agent, partition, self._place)
-        batch.decide(records)
+        done = batch.decide(records)
+        records = records[:done]
         if batch.effects:
             await outbox.effects(batch.effects)
         if batch.dead_letters:
@@ -241,6 +243,7 @@ class Lane:
         if replies:
             await outbox.replies(replies)
         self._metrics.observe(records, batch)
+        return done
 
 
 def _weight(records: Sequence[Any]) -> int:

@@ -175,3 +175,24 @@ def test_without_an_address_nothing_is_answered(writer):
     batch = writer.decide(records(*silent, start=2))
     assert batch.answers() == []
     assert batch.outcomes == {"forbidden": 1, "done": 1}
+
+
+def test_a_batch_ends_before_it_holds_up_the_worker_and_the_next_goes_on(partition):
+    names = [f"user{number:05d}" for number in range(20_000)]
+    thousands = [names[first : first + 1_000] for first in range(0, 20_000, 1_000)]
+    joins = [command("join", 1 + n, members=some) for n, some in enumerate(thousands)]
+    left = records(command("create", 0), *joins)
+    rows, log = [], Log()
+    while left:
+        batch = Batch(agent(), partition)
+        done = batch.decide(left)
+        assert 0 < done <= len(left)
+        entries = [entry for some in batch.entries for entry in some]
+        assert len(entries) < 10_000
+        rows.append(len(entries))
+        log.append(entries)
+        partition.keep(batch.overlay, batch.at, log.next_offset)
+        left = left[done:]
+    assert len(rows) > 2
+    members = [key for key in contents(partition) if key.startswith(b"group:g/u/")]
+    assert members == [f"group:g/u/{name}".encode() for name in ["ann", *names]]
