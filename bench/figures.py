@@ -20,6 +20,8 @@ NAMES = (
     "public_pulls_vs_ping",
     "feed_records_per_post",
     "feed_push_vs_sequencing",
+    "feed_page_hybrid_vs_push",
+    "feed_page_vs_redis",
     "public_release_15k",
 )
 RESULTS = BUILD / "bench.json"

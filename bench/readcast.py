@@ -24,12 +24,13 @@ def table_folder(broker: Broker) -> Path:
     return broker.folder / "readcast"
 
 
-def start_worker(broker: Broker, health_port: int | None = None) -> Process:
-    """A worker with all rules; it is not ready yet."""
+def start_worker(broker: Broker, health_port: int | None = None, **settings: str) -> Process:
+    """A worker with all rules; it is not ready yet. `settings` are variables of its environment."""
+    port = str(health_port or free_port())
     return Process(
         [FAUST, "-A", "streams", "--datadir", table_folder(broker), "worker"],
         broker.folder / "worker.log",
-        environment(broker, READCAST_WORKER_METRICS_PORT=str(health_port or free_port())),
+        environment(broker, READCAST_WORKER_METRICS_PORT=port, **settings),
     )
 
 
