@@ -1,7 +1,8 @@
 """The feeds in memory: loaded with a user's first page, and kept current from the logs.
 
 Interest is registered before a question is sent, so that whatever the answers don't include still
-comes from the log: first whom the user follows, then the authors' posts, and only then what there is of them.
+comes from the log: first whom the user follows, then the authors' posts, and only then, in one breath, whom the user
+follows since and what there is in the inbox.
 """
 
 from __future__ import annotations
@@ -134,9 +135,9 @@ class Feeds:
         view = self._views.get(user)
         if view is None:
             return
-        if view.authors is None:
+        if view.turned is not None:
             view.turned[author] = following
-        elif (author in view.authors) != following:
+        elif (author in (view.authors or ())) != following:
             self.drop(user)
 
     def posted(self, row: Message) -> None:
@@ -190,25 +191,39 @@ class Feeds:
             raise
 
     async def _ask(self, view: View) -> None:
-        follows = await self._follows(view)
         sources = self._sources.apart()
+        follows = await self._follows(view, sources)
         found = await read_page(sources, view.user, follows, None, MAX_PAGE)
         view.seen = sources.seen
         view.extend(map(self.outboxes.take, found.posts), found.last)
         view.heard = None
 
-    async def _follows(self, view: View) -> list[Followed]:
-        """Ask whom a user follows, until no row that came meanwhile says otherwise; then follow the authors' logs."""
+    async def _follows(self, view: View, sources: FeedSources) -> list[Followed]:
+        """Whom a user follows, as it stands since the authors' logs are followed here.
+
+        The first answer says whom to listen to. A post may have come before that, and after its author stopped
+        pushing; so it is asked again, with the inbox, until nothing says otherwise.
+        """
+        self._listen(view, await sources.follows(view.user))
         while True:
-            view.turned.clear()
-            follows = await self._sources.follows(view.user)
+            view.turned = {}
+            follows = await sources.follows_and_inbox(view.user, None, MAX_PAGE)
             authors = frozenset(follow.author for follow in follows)
-            if all((author in authors) == turned for author, turned in view.turned.items()):
-                break
-        view.authors = authors
-        for author in authors if view.alive else ():
-            self.outboxes.add(author, view)
-        return follows
+            turned = view.turned.items()
+            if authors == view.authors and all((name in authors) == now for name, now in turned):
+                view.turned = None
+                return follows
+            self._listen(view, follows)
+
+    def _listen(self, view: View, follows: Iterable[Followed]) -> None:
+        """Follow the logs of these authors for a view, and no others."""
+        before = view.authors or frozenset()
+        view.authors = frozenset(follow.author for follow in follows)
+        if view.alive:
+            for author in view.authors - before:
+                self.outboxes.add(author, view)
+            for author in before - view.authors:
+                self.outboxes.remove(author, view)
 
     async def _extend(self, view: View) -> None:
         last = view.reached

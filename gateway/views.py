@@ -44,7 +44,7 @@ class Kept(NamedTuple):
 class View:
     """A user's feed, complete down to the post `reached` (None: to the oldest).
 
-    authors: whom the user follows, once that is known. turned: who was followed or left while it was asked.
+    authors: whom the user follows, once that is known. turned: who was followed or left while it is asked.
     alive: whether the logs keep it current. seen: when the user's look was kept last (ms since 1970).
     heard: what the log has brought while older posts are being asked for.
     """
@@ -68,7 +68,7 @@ class View:
         self.user = user
         self.alive = True
         self.authors: frozenset[str] | None = None
-        self.turned: dict[str, bool] = {}
+        self.turned: dict[str, bool] | None = {}
         self.capacity = VIEW_POSTS
         self.heard: list[Post] | None = []
         self.loading: asyncio.Task[None] | None = None

@@ -95,7 +95,7 @@ async def test_a_cold_page_asks_each_partition_once(house):
         house.pipeline.post(name, 3)
     house.pipeline.asked.clear()
     assert len((await eva.request("feed"))["posts"]) == 20
-    assert house.pipeline.asked == {"follows": 1, "inbox": 1, "posts": PARTITIONS}
+    assert house.pipeline.asked == {"follows": 2, "inbox": 1, "posts": PARTITIONS}
 
 
 async def test_pages_beyond_memory_go_on_where_it_ends(house, monkeypatch):
@@ -196,9 +196,22 @@ async def test_a_follow_that_overtakes_the_answer_is_in_the_feed(house):
     house.pipeline.act("follow", "bob", by="eva")
     house.pipeline.answer()
     assert len((await page)["posts"]) == 1
-    assert house.pipeline.asked["follows"] == 2
+    assert house.pipeline.asked["follows"] == 3
     house.pipeline.post("bob")
     assert len((await eva.request("feed"))["posts"]) == 2
+
+
+async def test_a_post_that_is_pulled_since_an_answer_was_given_is_in_the_feed(house):
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    house.pipeline.asked.clear()
+    house.pipeline.answers_stand_still = True
+    page = asyncio.ensure_future(eva.request("feed"))
+    await until(lambda: house.pipeline.asked["follows"] == 1)
+    house.pipeline.act("mode", "ann", by="system", mode="pull")
+    house.pipeline.post("ann")
+    house.pipeline.answer()
+    assert len((await page)["posts"]) == 1
 
 
 @pytest.mark.parametrize("step", ["inbox", "timeline"])
