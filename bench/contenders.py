@@ -11,9 +11,9 @@ from bench.processes import Process, run
 from bench.readcast import start_worker
 from bench.topics import CHANGELOG, COMMANDS
 
-QUIX_ENVIRONMENT = ROOT / ".venv-bench"
-QUIX_PYTHON = QUIX_ENVIRONMENT / "bin/python"
-QUIX_STAMP = QUIX_ENVIRONMENT / "requirements.txt"
+PEERS = ROOT / ".venv-bench"
+PEERS_PYTHON = PEERS / "bin/python"
+PEERS_STAMP = PEERS / "requirements.txt"
 STREAMS_BUILD = BUILD / "kafka_streams"
 
 
@@ -65,23 +65,23 @@ def start_kafka_streams(broker: Broker) -> Process:
     )
 
 
-def build_quix() -> None:
+def build_peers() -> None:
     """Make `.venv-bench` from bench/requirements.txt, again when that has changed."""
     wanted = (BENCH / "requirements.txt").read_text()
-    if QUIX_STAMP.exists() and QUIX_STAMP.read_text() == wanted:
+    if PEERS_STAMP.exists() and PEERS_STAMP.read_text() == wanted:
         return
-    subprocess.run([PYTHON, "-m", "venv", "--clear", QUIX_ENVIRONMENT], check=True)
+    subprocess.run([PYTHON, "-m", "venv", "--clear", PEERS], check=True)
     subprocess.run(
-        [QUIX_PYTHON, "-m", "pip", "install", "--quiet", "-r", BENCH / "requirements.txt"],
+        [PEERS_PYTHON, "-m", "pip", "install", "--quiet", "-r", BENCH / "requirements.txt"],
         check=True,
     )
-    QUIX_STAMP.write_text(wanted)
+    PEERS_STAMP.write_text(wanted)
 
 
 def start_quix(broker: Broker) -> Process:
     folder = broker.folder / "quix"
     return Process(
-        [QUIX_PYTHON, BENCH / "quix_peer.py", broker.bootstrap, folder, COMMANDS, QUIX.output],
+        [PEERS_PYTHON, BENCH / "quix_peer.py", broker.bootstrap, folder, COMMANDS, QUIX.output],
         broker.folder / "quix.log",
     )
 
@@ -97,6 +97,6 @@ READCAST = Contender("readcast", CHANGELOG, built, start_worker)
 KAFKA_STREAMS = Contender(
     "kafka_streams", "kafka-streams-rows", build_kafka_streams, start_kafka_streams
 )
-QUIX = Contender("quix", "quix-rows", build_quix, start_quix)
+QUIX = Contender("quix", "quix-rows", build_peers, start_quix)
 BARE_LOOP = Contender("bare_loop", "bare-loop-rows", built, start_bare_loop, sequences=False)
 CONTENDERS = {one.name: one for one in (READCAST, KAFKA_STREAMS, QUIX, BARE_LOOP)}

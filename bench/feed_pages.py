@@ -8,15 +8,16 @@ import asyncio
 import contextlib
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from rich.progress import Progress
 
 from bench.backlog import send
 from bench.broker import Broker, broker
-from bench.feeds import follows, posts, users
+from bench.feeds import follows, posts, send_apart, users
 from bench.processes import Process, free_port
 from bench.raw_socket import RawSocket, connect, text_frame
 from bench.readcast import make_topics, start_gateway, start_worker, token, wait_until_ready
@@ -60,23 +61,24 @@ def feeds(mode: str, progress: Progress) -> Iterator[Feeds]:
         worker_port, port = free_port(), free_port()
         with start_worker(fresh, worker_port, READCAST_FEED_MODE=mode) as worker:
             wait_until_ready(worker, worker_port)
-            fill(fresh, worker, mode, progress)
+            fill(fresh, worker, progress)
             with start_gateway(fresh, port, **UNLIMITED) as gateway:
                 wait_until_ready(gateway, port)
                 yield Feeds(fresh, port)
 
 
-def fill(fresh: Broker, worker: Process, mode: str, progress: Progress) -> None:
+def fill(fresh: Broker, worker: Process, progress: Progress) -> None:
     """Let all follow, then all post."""
     followers = BIG * FOLLOWERS_OF_BIG + SMALL * READERS
-    store(fresh, worker, all_follows(), followers, progress, f"follows, {mode}")
-    store(fresh, worker, all_posts(), (BIG + SMALL) * POSTS, progress, f"posts, {mode}")
+    store(fresh, worker, send(fresh.bootstrap, all_follows()), followers, progress, "follows")
+    total = (BIG + SMALL) * POSTS
+    store(fresh, worker, send_apart(fresh.bootstrap, all_posts()), total, progress, "posts")
 
 
 def store(
     fresh: Broker,
     worker: Process,
-    commands: Iterator[dict],
+    sending: Coroutine[Any, Any, None],
     rows: int,
     progress: Progress,
     name: str,
@@ -84,7 +86,7 @@ def store(
     """Send commands, and wait for their rows and for what follows from them."""
     task = progress.add_task(name, total=rows)
     before = fresh.topics.count(CHANGELOG)
-    asyncio.run(send(fresh.bootstrap, commands))
+    asyncio.run(sending)
 
     def stored() -> int:
         return fresh.topics.count(CHANGELOG) - before

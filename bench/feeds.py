@@ -3,7 +3,11 @@
 import uuid
 from collections.abc import Iterator, Sequence
 
+import orjson
+from aiokafka import AIOKafkaProducer
+
 from bench.backlog import JOINED_AT_ONCE, body
+from bench.topics import COMMANDS
 
 SYSTEM = "system"
 
@@ -36,3 +40,10 @@ def command(kind: str, author: str, **fields: object) -> dict:
         "id": str(uuid.uuid4()),
         **fields,
     }
+
+
+async def send_apart(bootstrap: str, commands: Iterator[dict]) -> None:
+    """Append commands one after another, so that each post has a time of its own, whatever its partition."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+        for one in commands:
+            await producer.send_and_wait(COMMANDS, orjson.dumps(one), one["mailbox"].encode())
