@@ -18,10 +18,11 @@ from tables.reader import open_reader
 
 
 class PipelineClient:
-    """Sends commands and reads answers, straight through Kafka."""
+    """Sends commands and reads answers, straight through Kafka; waits `seconds` for each answer."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, seconds: float = 10.0) -> None:
         self._settings = settings
+        self._seconds = seconds
         self._topics = topics(settings)
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.bootstrap_servers,
@@ -53,9 +54,7 @@ class PipelineClient:
         )
         return stored
 
-    async def ask(
-        self, command: dict[str, Any], seconds: float = 10.0, partition: int | None = None
-    ) -> dict[str, Any]:
+    async def ask(self, command: dict[str, Any], partition: int | None = None) -> dict[str, Any]:
         """Send a command and wait for its answer: `result` or `error`. `TimeoutError` if none comes."""
         name = f"cli-{uuid.uuid4().hex[:12]}"
         home = partition_of(name, self._settings.partitions)
@@ -66,7 +65,7 @@ class PipelineClient:
             await replies.position(tp)
             reply = {"to": name, "partition": home, "ref": 1}
             await self.send({**command, "reply": reply}, partition)
-            return await asyncio.wait_for(_answer(replies, name.encode()), seconds)
+            return await asyncio.wait_for(_answer(replies, name.encode()), self._seconds)
 
     async def follow(self) -> AsyncIterator[ConsumerRecord]:
         """The mailbox log from here on."""

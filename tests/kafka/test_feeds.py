@@ -43,7 +43,7 @@ async def feed(system: System, user: str, limit: int) -> list[tuple[str, Any]]:
     """Author and body of the posts on all pages of a feed, in order."""
     settings = settings_of(system)
     rows, last = [], None
-    async with PipelineClient(settings) as client:
+    async with PipelineClient(settings, RESTART_SECONDS) as client:
         sources = ClientSources(client, settings.partitions)
         follows = await sources.follows(user)
         while True:
