@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import ssl
 import sys
 
 import structlog
@@ -14,9 +15,12 @@ from pydantic import ValidationError
 
 from gateway.app import Gateway
 from gateway.auth import Tokens
+from gateway.door import listen
 from gateway.errors import CannotStart
+from gateway.keys import KeyFile
 from gateway.pages import web_app
 from gateway.settings import Settings
+from gateway.tls import tls_context
 
 log = structlog.get_logger()
 
@@ -27,34 +31,35 @@ def main() -> int:
     """Run one gateway; the exit code is 0 after a drain and 2 if it can't start."""
     try:
         settings = Settings()
-        tokens = Tokens(settings.secret())
+        keys = settings.pipeline.auth_keys
+        tokens = Tokens(settings.secret(), KeyFile(keys) if keys else None)
+        tls = tls_context(settings)
     except (CannotStart, ValidationError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     set_up_logs(json=settings.log_json)
-    return uvloop.run(serve(settings, tokens))
+    return uvloop.run(serve(settings, tokens, tls))
 
 
-async def serve(settings: Settings, tokens: Tokens) -> int:
+async def serve(settings: Settings, tokens: Tokens, tls: ssl.SSLContext | None) -> int:
     """Listen, run, and drain when told to."""
     stopping = stop_signal()
     gateway = Gateway(settings, tokens)
     runner = web.AppRunner(web_app(gateway), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(runner, settings.host, settings.port, backlog=4_096)
     try:
-        await site.start()
+        server = await listen(runner, gateway, settings, tls)
     except OSError as error:
         sys.stderr.write(f"can't listen on {settings.host}:{settings.port}: {error.strerror}\n")
         await runner.cleanup()
         return 2
     gateway.start()
-    host, port = runner.addresses[0][:2]
-    log.info("listening", host=host, port=port, demo=settings.demo)
+    host, port = server.sockets[0].getsockname()[:2]
+    log.info("listening", host=host, port=port, tls=tls is not None, demo=settings.demo)
     await stopping.wait()
     ignore_stop_signals()
     gateway.draining = True
-    await site.stop()
+    server.close()
     await gateway.drain()
     await gateway.stop()
     await runner.cleanup()

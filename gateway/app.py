@@ -14,6 +14,7 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from gateway.addresses import Proxies
 from gateway.auth import Identity, Tokens
 from gateway.boards import Boards, PublicBoard
 from gateway.boxes import Users
@@ -58,7 +59,10 @@ class Gateway:
         self.settings = settings
         self.tokens = tokens
         self.metrics = Metrics()
-        self.connections = Connections(settings.connections, settings.connections_per_user)
+        self.connections = Connections(
+            settings.connections, settings.connections_per_address, settings.connections_per_user
+        )
+        self.proxies = Proxies(settings.trusted_proxies)
         self.draining = False
         self._topics = topics(settings.pipeline)
         self._instance = uuid.uuid4().hex

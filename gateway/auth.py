@@ -10,13 +10,19 @@ from urllib.parse import urlsplit
 import jwt
 
 from gateway.errors import CloseCode, Disconnect
+from gateway.keys import KeyFile
 from streams.ids import SYSTEM, is_name
-from streams.tokens import ALGORITHM, make_token
+from streams.keys import Key, secret_key
+from streams.tokens import make_token
 
 OPERATOR = "operator"
 """The claim `role` of whoever may publish in public mailboxes."""
 
 _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+
+
+TOKEN_LENGTH = 8_192
+"""Characters of a token, as many as a line of an HTTP head may have."""
 
 
 class Identity(NamedTuple):
@@ -33,29 +39,49 @@ class Identity(NamedTuple):
 
 
 class Tokens:
-    """Checks and makes the tokens of one secret."""
+    """Checks tokens: those that name a key by that, all others by the secret, where there is one."""
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, secret: str, keys: KeyFile | None = None) -> None:
+        self._secret = secret_key(secret) if secret else None
+        self._keys: KeyFile | dict[str, Key] = keys or {}
 
     def verify(self, token: str) -> Identity:
         """The identity in a token, or `Disconnect` with 4501 or 4502."""
+        if len(token) > TOKEN_LENGTH:
+            raise _bad(f"longer than {TOKEN_LENGTH} characters")
         try:
+            key = self._key_of(token)
             claims = jwt.decode(
-                token, self._secret, algorithms=[ALGORITHM], options={"require": ["sub", "exp"]}
+                token, key.checking, algorithms=[key.algorithm], options={"require": ["sub", "exp"]}
             )
+            expires = float(claims["exp"])
         except jwt.ExpiredSignatureError:
             raise Disconnect(CloseCode.EXPIRED, "the token has expired") from None
         except jwt.PyJWTError as error:
-            raise Disconnect(CloseCode.BAD_TOKEN, f"bad token: {error}") from None
+            raise _bad(str(error)) from None
+        except (RecursionError, OverflowError):
+            raise _bad("nested too deep, or a number too large") from None
         user = claims["sub"]
         if not is_name(user) or user == SYSTEM:
-            raise Disconnect(CloseCode.BAD_TOKEN, "bad token: `sub` is not a user id")
-        return Identity(user, float(claims["exp"]), claims)
+            raise _bad("`sub` is not a user id")
+        return Identity(user, expires, claims)
 
     def issue(self, user: str, seconds: float, role: str | None = None) -> str:
-        """A token for `user` that is valid for that long."""
+        """A token for `user`, signed with the secret, that is valid for that long."""
+        if self._secret is None:
+            raise ValueError("there is no secret to sign with")
         return make_token(self._secret, user, int(seconds), role)
+
+    def _key_of(self, token: str) -> Key:
+        kid = jwt.get_unverified_header(token).get("kid")
+        key = self._secret if kid is None else self._keys.get(kid)
+        if key is None:
+            raise _bad("it names no key of ours")
+        return key
+
+
+def _bad(why: str) -> Disconnect:
+    return Disconnect(CloseCode.BAD_TOKEN, f"bad token: {why}")
 
 
 def bearer(header: str | None) -> str | None:

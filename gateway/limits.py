@@ -73,13 +73,36 @@ class Quota:
         self._left += 1
 
 
-class Connections:
-    """Counts the connections of the process and of each user."""
+class Tally:
+    """How many of something each owner has, at most `limit`."""
 
-    def __init__(self, total: int, per_user: int) -> None:
+    __slots__ = ("_counts", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._counts: Counter[str] = Counter()
+
+    def take(self, owner: str) -> bool:
+        """Count one more, if the owner may have it."""
+        if self._counts[owner] >= self._limit:
+            return False
+        self._counts[owner] += 1
+        return True
+
+    def give(self, owner: str) -> None:
+        """One less; an owner of none is forgotten."""
+        self._counts[owner] -= 1
+        if self._counts[owner] <= 0:
+            del self._counts[owner]
+
+
+class Connections:
+    """Counts the connections of the process, of each address and of each user."""
+
+    def __init__(self, total: int, per_address: int, per_user: int) -> None:
         self._limit = total
-        self._per_user = per_user
-        self._users: Counter[str] = Counter()
+        self._addresses = Tally(per_address)
+        self._users = Tally(per_user)
         self.total = 0
 
     @property
@@ -98,15 +121,18 @@ class Connections:
         """One socket less."""
         self.total -= 1
 
+    def arrive(self, place: str) -> bool:
+        """Count one more socket from an address, if it may have it."""
+        return self._addresses.take(place)
+
+    def depart(self, place: str) -> None:
+        """One socket from an address less."""
+        self._addresses.give(place)
+
     def enter(self, user: str) -> bool:
         """Count one more session of a user, if they may have it."""
-        if self._users[user] >= self._per_user:
-            return False
-        self._users[user] += 1
-        return True
+        return self._users.take(user)
 
     def leave(self, user: str) -> None:
         """One session of a user less."""
-        self._users[user] -= 1
-        if self._users[user] <= 0:
-            del self._users[user]
+        self._users.give(user)

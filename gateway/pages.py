@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -10,6 +12,7 @@ from aiohttp import web
 from gateway.app import Gateway
 from gateway.auth import OPERATOR, Identity, bearer, origin_allowed
 from gateway.errors import CloseCode, Disconnect
+from gateway.headers import secure
 
 STATIC = Path(__file__).with_name("static")
 
@@ -20,13 +23,6 @@ DEMO_OPERATORS = ("olga", "otto")
 
 DEMO_SECONDS = 12 * 3_600
 """How long a demo token is valid."""
-
-SECURITY = {
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 GATEWAY = web.AppKey("gateway", Gateway)
 
@@ -49,7 +45,7 @@ def web_app(gateway: Gateway) -> web.Application:
         app.add_routes(demo_routes)
     if STATIC.is_dir():
         app.router.add_static("/", STATIC)
-    app.on_response_prepare.append(_secure)
+    app.on_response_prepare.append(secure)
     return app
 
 
@@ -97,7 +93,9 @@ async def websocket(request: web.Request) -> web.StreamResponse:
         raise web.HTTPForbidden(text="this origin may not connect\n")
     if not gateway.is_ready or gateway.connections.is_full:
         raise web.HTTPServiceUnavailable(text="come back later\n", headers={"Retry-After": "5"})
-    return await gateway.serve(request, _identity(request, gateway))
+    identity = _identity(request, gateway)
+    with _counted(request, gateway):
+        return await gateway.serve(request, identity)
 
 
 @demo_routes.post("/demo/token")
@@ -111,7 +109,8 @@ async def demo_token(request: web.Request) -> web.Response:
     if user not in known:
         raise web.HTTPNotFound(text=f"the demo's users are {', '.join(known)}\n")
     role = OPERATOR if user in DEMO_OPERATORS else None
-    return web.json_response({"token": request.app[GATEWAY].tokens.issue(user, DEMO_SECONDS, role)})
+    token = request.app[GATEWAY].tokens.issue(user, DEMO_SECONDS, role)
+    return web.json_response({"token": token}, headers={"Cache-Control": "no-store"})
 
 
 @demo_routes.get("/demo/users")
@@ -127,6 +126,24 @@ def _page(name: str) -> web.StreamResponse:
     return web.FileResponse(page, headers={"Cache-Control": "no-cache"})
 
 
+@contextmanager
+def _counted(request: web.Request, gateway: Gateway) -> Iterator[None]:
+    """Count a socket that comes by a proxy for its client; the door has counted all others."""
+    peer = request.remote or ""
+    if not gateway.proxies.trusts(peer):
+        yield
+        return
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
+    client = gateway.proxies.client(peer, forwarded)
+    if not gateway.connections.arrive(client):
+        text = f"too many connections of {client}\n"
+        raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": "30"})
+    try:
+        yield
+    finally:
+        gateway.connections.depart(client)
+
+
 def _identity(request: web.Request, gateway: Gateway) -> Identity | None:
     token = bearer(request.headers.get("Authorization"))
     if token is None:
@@ -136,7 +153,3 @@ def _identity(request: web.Request, gateway: Gateway) -> Identity | None:
     except Disconnect as error:
         reason = "expired" if error.code is CloseCode.EXPIRED else "bad"
         raise web.HTTPUnauthorized(text=f"{reason} token\n") from None
-
-
-async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY)

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 import structlog
-from aiohttp import WSMsgType
+from aiohttp import WSMessage, WSMsgType
 
 from gateway import wire
 from gateway.auth import Identity
@@ -268,11 +268,17 @@ class Session:
                 return bytes(message.data)
             if message.type is WSMsgType.BINARY:
                 raise Disconnect(CloseCode.PROTOCOL, "frames are text")
-            if message.type is WSMsgType.PING:
-                with contextlib.suppress(ConnectionError):
-                    await self._socket.pong(message.data)
-            elif message.type in _closing_types:
+            if message.type in _closing_types:
                 return None
+            await self._control(message)
+
+    async def _control(self, message: WSMessage) -> None:
+        """A ping or pong: within the rate, a ping is answered; beyond, it isn't."""
+        if self._rate.take(self._loop.time()):
+            self._check_abuse()
+        elif message.type is WSMsgType.PING:
+            with contextlib.suppress(ConnectionError):
+                await self._socket.pong(message.data)
 
     async def _take(self, data: bytes) -> None:
         wait = self._rate.take(self._loop.time())
@@ -305,10 +311,13 @@ class Session:
             self.refuse(Refused(Code.UNAVAILABLE, "the gateway failed; try again", 1.0), ref)
 
     def _limit(self, data: bytes, wait: float) -> None:
-        if self._rate.abused:
-            raise Disconnect(CloseCode.PROTOCOL, "far too many frames")
+        self._check_abuse()
         message = f"at most {self._settings.frame_rate:g} frames a second"
         self.refuse(Refused(Code.RATE_LIMITED, message, wait), wire.frame_ref(data))
+
+    def _check_abuse(self) -> None:
+        if self._rate.abused:
+            raise Disconnect(CloseCode.PROTOCOL, "far too many frames")
 
     async def _decongest(self) -> None:
         """Whoever doesn't read our answers isn't asked for more."""

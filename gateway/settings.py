@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.errors import CannotStart
+from streams.keys import SECRET_BYTES
 from streams.public.disturbance import Calm, parse_quiet
 from streams.settings import Settings as Pipeline
-
-SECRET_BYTES = 32
-"""HS256 wants a key of at least as many bytes as its hash (RFC 7518, section 3.2)."""
 
 MISSING = """\
 READCAST_AUTH_SECRET is not set: the gateway can't check anybody's token.
@@ -21,6 +21,7 @@ Set it to at least 32 random characters, the same for every gateway, for instanc
   export READCAST_AUTH_SECRET=$(openssl rand -hex 32)
 and make a token for a user with
   faust -A streams token --user <user>
+or set READCAST_AUTH_KEYS to a file with a JWK Set: see docs/operations.md, Keys.
 To try Readcast on your own machine set READCAST_DEMO=1 instead: a secret is made at each start."""
 
 SHORT = (
@@ -54,6 +55,18 @@ class Settings(BaseSettings):
         description="Origins that browsers may connect from, separated by commas, besides the "
         "gateway's own (that of the Host header).",
     )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate and those up to its root; unset: no TLS.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of the certificate's private key, not encrypted."
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks, separated by commas, whose `X-Forwarded-For` tells where "
+        "a client comes from. From anybody else it is ignored.",
+    )
     log_json: bool = Field(default=True, description="Logs as JSON lines; false: for a console.")
 
     body_bytes: int = Field(
@@ -74,6 +87,12 @@ class Settings(BaseSettings):
     )
     connections: int = Field(
         default=50_000, ge=1, description="Connections of the process: about 15 kB each."
+    )
+    connections_per_address: int = Field(
+        default=1_000,
+        ge=1,
+        description="Sockets of one IPv4 address or IPv6 /64: an office or a carrier's gateway may "
+        "stand behind it. Those of trusted proxies are counted by what these say.",
     )
     connections_per_user: int = Field(
         default=20, ge=1, description="Connections of one user: their devices and tabs."
@@ -139,6 +158,12 @@ class Settings(BaseSettings):
         default=1.0, gt=0, description="Least time between two `head` events of a mailbox."
     )
 
+    handshake_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Time for TLS's handshake, and for the head of a request since the socket was "
+        "accepted or had its last answer.",
+    )
     hello_seconds: float = Field(
         default=10.0, gt=0, description="Time limit for the first frame: idle sockets cost memory."
     )
@@ -215,25 +240,28 @@ class Settings(BaseSettings):
 
     @field_validator("origins", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_origins(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("feed_states", mode="before")
+    @field_validator("feed_states", "trusted_proxies", mode="before")
     @classmethod
-    def _split_states(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
     def secret(self) -> str:
-        """The key that tokens are checked with; `CannotStart` tells the operator what to set."""
-        secret = self.pipeline.auth_secret
+        """The key of tokens that name none; empty if there is none and a set of keys instead.
+
+        `CannotStart` tells the operator what to set.
+        """
+        secret = self.pipeline.auth_secret.get_secret_value()
         if not secret and self.demo:
             return secrets.token_hex(SECRET_BYTES)
-        if not secret:
+        if not secret and self.pipeline.auth_keys is None:
             raise CannotStart(MISSING)
-        if len(secret.encode()) < SECRET_BYTES:
+        if secret and len(secret.encode()) < SECRET_BYTES:
             raise CannotStart(SHORT)
         return secret

@@ -19,7 +19,7 @@ from streams.console import NO_ANSWER, Command, checked, console, fail, parse_js
 from streams.ids import PUBLIC, SYSTEM, parse_mailbox
 from streams.pipeline import app
 from streams.public.cli import table_of_entries
-from streams.tokens import DEFAULT_LIFETIME, make_token
+from streams.tokens import DEFAULT_LIFETIME, make_token, signing_key
 
 
 @app.command(option("--check", is_flag=True, help="Only check; create nothing."), base=Command)
@@ -157,11 +157,15 @@ async def follow(self: AppCommand, mailbox: str | None) -> None:
     option("--user", required=True, help="Who the token is for."),
     option("--seconds", default=DEFAULT_LIFETIME, show_default=True, help="How long it is good."),
     option("--role", default=None, help="A role claim, such as operator."),
+    option("--kid", default=None, help="The key of READCAST_AUTH_KEYS to sign with."),
     base=Command,
 )
-async def token(self: AppCommand, user: str, seconds: int, role: str | None) -> None:
+async def token(
+    self: AppCommand, user: str, seconds: int, role: str | None, kid: str | None
+) -> None:
     """Print a signed token for a user."""
     try:
-        sys.stdout.write(make_token(app.settings.auth_secret, user, seconds, role) + "\n")
-    except ValueError as error:
+        key = signing_key(app.settings, kid)
+        sys.stdout.write(make_token(key, user, seconds, role) + "\n")
+    except (ValueError, OSError) as error:
         fail(str(error))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -37,7 +38,14 @@ class Settings(BaseSettings):
         ge=0,
         description="Workers that keep a warm copy of each table partition, where there are enough.",
     )
-    auth_secret: str = Field(default="", description="Key that signs tokens (HS256).", repr=False)
+    auth_secret: SecretStr = Field(
+        default=SecretStr(""), description="Key of the tokens that name none (HS256)."
+    )
+    auth_keys: Path | None = Field(
+        default=None,
+        description="File with a JWK Set (RFC 7517): the keys of tokens that name one by its `kid`, "
+        "HS256 or RS256.",
+    )
     worker_metrics_host: str = Field(
         default="127.0.0.1", description="Where a worker serves health and metrics."
     )

@@ -14,6 +14,8 @@ from aiohttp import web
 
 from gateway import app
 from gateway.auth import Tokens
+from gateway.door import listen
+from gateway.keys import KeyFile
 from gateway.pages import web_app
 from gateway.settings import Settings
 from tests.e2e.client import Client
@@ -77,26 +79,29 @@ Open = Callable[..., Awaitable[House]]
 
 @pytest.fixture
 async def house_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Open]:
-    """house_of(**settings): a gateway with these settings."""
+    """house_of(**settings): a gateway with these settings; `keys` is the file of a JWK Set."""
     monkeypatch.setattr(app, "Tail", FakeTail)
-    open_houses: list[tuple[House, web.AppRunner]] = []
+    open_houses: list[tuple[House, asyncio.Server, web.AppRunner]] = []
 
     async def make(**values: Any) -> House:
         pipeline = values.pop("pipeline", None) or Pipeline()
+        keys = values.pop("keys", None)
         monkeypatch.setattr(app, "_make_producer", lambda _: pipeline)
-        gateway = app.Gateway(Settings(**{"demo": True, **values}), Tokens(SECRET))
+        settings = Settings(**{"demo": True, "port": 0, **values})
+        gateway = app.Gateway(settings, Tokens(SECRET, keys and KeyFile(keys)))
         pipeline.rows = gateway._rows
         runner = web.AppRunner(web_app(gateway), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        server = await listen(runner, gateway, settings)
         gateway.start()
         await until(lambda: gateway.is_ready)
-        house = House(pipeline, gateway, runner.addresses[0][1])
-        open_houses.append((house, runner))
+        house = House(pipeline, gateway, server.sockets[0].getsockname()[1])
+        open_houses.append((house, server, runner))
         return house
 
     yield make
-    for house, runner in open_houses:
+    for house, server, runner in open_houses:
+        server.close()
         for client in house.clients:
             await client.close()
         await house.gateway.stop()

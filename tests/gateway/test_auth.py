@@ -1,10 +1,16 @@
+import base64
+import json
+import os
 import time
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.auth import Tokens, bearer, origin_allowed
-from gateway.errors import CloseCode, Disconnect
+from gateway.auth import TOKEN_LENGTH, Tokens, bearer, origin_allowed
+from gateway.errors import CannotStart, CloseCode, Disconnect
+from gateway.keys import KeyFile
+from tests.keys import rs256, rsa_jwk, rsa_key, shared_jwk, write_set
 
 SECRET = "a" * 32
 tokens = Tokens(SECRET)
@@ -16,10 +22,18 @@ def signed(secret=SECRET, algorithm="HS256", **claims):
     return jwt.encode(kept, secret, algorithm)
 
 
-def refused(token):
+def refused(token, checker=tokens):
     with pytest.raises(Disconnect) as caught:
-        tokens.verify(token)
+        checker.verify(token)
     return caught.value.code
+
+
+def part(text):
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def nested(depth):
+    return '{"a":' * depth + "1" + "}" * depth
 
 
 def test_a_token_names_its_user_and_its_end():
@@ -42,6 +56,10 @@ def test_a_token_names_its_user_and_its_end():
         signed(sub=""),
         signed(secret=SECRET * 2, algorithm="HS512"),
         jwt.encode({"sub": "alice", "exp": time.time() + 3600}, None, "none"),
+        signed(exp=10**400),
+        signed(pad="x" * TOKEN_LENGTH),
+        f"{part(nested(2_000))[: TOKEN_LENGTH - 9]}.e30.c2ln",
+        f"{part(json.dumps({'alg': 'HS256', 'kid': 7}))}.e30.c2ln",
     ],
 )
 def test_a_bad_token_is_refused(token):
@@ -50,6 +68,145 @@ def test_a_bad_token_is_refused(token):
 
 def test_an_expired_token_is_told_from_a_bad_one():
     assert refused(signed(exp=int(time.time()) - 1)) is CloseCode.EXPIRED
+
+
+# Sets of keys
+
+
+@pytest.fixture
+def keyed(tmp_path):
+    """keyed(*jwks): tokens checked by these keys, or by the secret; again: the file is replaced."""
+    checkers = []
+
+    def keyed(*jwks, secret=SECRET):
+        path = write_set(tmp_path, *jwks)
+        if not checkers:
+            checkers.append(Tokens(secret, KeyFile(path)))
+        return checkers[0]
+
+    return keyed
+
+
+def shared(jwk, user="alice"):
+    key = jwt.PyJWK(jwk, "HS256")
+    claims = {"sub": user, "exp": int(time.time()) + 60}
+    return jwt.encode(claims, key.key, "HS256", headers={"kid": jwk["kid"]})
+
+
+def test_a_token_is_checked_by_the_key_that_it_names(keyed):
+    both = shared_jwk("b")
+    checker = keyed(rsa_jwk("a", private=False), both)
+    assert checker.verify(rs256("a", "ann")).user == "ann"
+    assert checker.verify(shared(both, "ben")).user == "ben"
+    assert checker.verify(signed(sub="cat")).user == "cat"
+
+
+def test_a_file_may_hold_private_keys(keyed):
+    assert keyed(rsa_jwk("a")).verify(rs256("a")).user == "alice"
+
+
+@pytest.mark.parametrize("kid", ["b", "", "a\n", "../a"])
+def test_a_token_of_an_unknown_key_is_refused(keyed, kid):
+    token = jwt.encode(
+        {"sub": "alice", "exp": time.time() + 60}, rsa_key("a"), "RS256", {"kid": kid}
+    )
+    assert refused(token, keyed(rsa_jwk("a"))) is CloseCode.BAD_TOKEN
+
+
+def test_a_key_of_the_set_does_not_sign_under_the_name_of_another(keyed):
+    token = jwt.encode(
+        {"sub": "alice", "exp": time.time() + 60}, rsa_key("b"), "RS256", {"kid": "a"}
+    )
+    assert refused(token, keyed(rsa_jwk("a"), rsa_jwk("b"))) is CloseCode.BAD_TOKEN
+
+
+def forged(kid, algorithm, secret):
+    """A token signed with what everybody may know, by hand since PyJWT refuses to."""
+    head = part(json.dumps({"alg": algorithm, "kid": kid}))
+    body = part(json.dumps({"sub": "alice", "exp": int(time.time()) + 60}))
+    signature = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(
+        f"{head}.{body}".encode(), secret
+    )
+    return f"{head}.{body}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "none", "RS512"])
+@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
+def test_a_public_key_is_no_secret(keyed, algorithm, encoding):
+    public = rsa_key("a").public_key().public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
+    token = forged("a", algorithm, public)
+    assert refused(token, keyed(rsa_jwk("a", private=False))) is CloseCode.BAD_TOKEN
+
+
+def test_a_key_is_used_with_its_own_algorithm_alone(keyed):
+    jwk = shared_jwk("a")
+    checker = keyed(jwk, rsa_jwk("b"))
+    key = jwt.PyJWK(jwk, "HS256").key
+    longer = jwt.encode({"sub": "alice", "exp": time.time() + 60}, key * 2, "HS512", {"kid": "a"})
+    assert refused(longer, checker) is CloseCode.BAD_TOKEN
+    other_hash = jwt.encode(
+        {"sub": "alice", "exp": time.time() + 60}, rsa_key("b"), "RS384", {"kid": "b"}
+    )
+    assert refused(other_hash, checker) is CloseCode.BAD_TOKEN
+
+
+def test_without_a_secret_every_token_must_name_a_key(keyed):
+    checker = keyed(rsa_jwk("a"), secret="")
+    assert checker.verify(rs256("a")).user == "alice"
+    assert refused(signed(), checker) is CloseCode.BAD_TOKEN
+    assert refused(forged(None, "HS256", b""), checker) is CloseCode.BAD_TOKEN
+
+
+def test_without_a_set_no_token_may_name_a_key():
+    assert refused(rs256("a")) is CloseCode.BAD_TOKEN
+
+
+def test_a_key_is_taken_up_and_given_up_with_its_file(keyed):
+    checker = keyed(rsa_jwk("a"))
+    assert refused(rs256("b"), checker) is CloseCode.BAD_TOKEN
+    keyed(rsa_jwk("a"), rsa_jwk("b"))
+    assert {checker.verify(rs256(kid)).user for kid in "ab"} == {"alice"}
+    keyed(rsa_jwk("b"))
+    assert refused(rs256("a"), checker) is CloseCode.BAD_TOKEN
+    assert checker.verify(rs256("b")).user == "alice"
+
+
+def test_an_empty_set_shuts_everybody_out(keyed):
+    checker = keyed(rsa_jwk("a"))
+    keyed()
+    assert refused(rs256("a"), checker) is CloseCode.BAD_TOKEN
+
+
+def test_a_broken_or_missing_file_changes_nothing_until_it_is_whole(keyed, tmp_path):
+    checker = keyed(rsa_jwk("a"))
+    path = tmp_path / "keys.json"
+    for damage in (lambda: path.write_text('{"keys":['), path.unlink):
+        damage()
+        assert checker.verify(rs256("a")).user == "alice"
+    keyed(rsa_jwk("b"))
+    assert checker.verify(rs256("b")).user == "alice"
+    assert refused(rs256("a"), checker) is CloseCode.BAD_TOKEN
+
+
+def test_a_file_is_read_only_when_it_has_changed(keyed, tmp_path):
+    checker = keyed(rsa_jwk("a"))
+    path = tmp_path / "keys.json"
+    before = path.stat()
+    path.write_bytes(path.read_bytes().replace(b'"a"', b'"b"'))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert checker.verify(rs256("a")).user == "alice"
+
+
+@pytest.mark.parametrize("content", [None, b"{}", b'{"keys":[{"kty":"oct"}]}'])
+def test_a_gateway_does_not_start_without_the_keys_it_was_told_of(tmp_path, content):
+    path = tmp_path / "keys.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CannotStart, match="READCAST_AUTH_KEYS"):
+        KeyFile(path)
+
+
+# Headers
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,13 +57,23 @@ def test_a_quota_is_given_back():
     assert quota.take()
 
 
-def test_connections_are_limited_in_all_and_per_user():
-    connections = Connections(total=2, per_user=1)
+def test_connections_are_limited_in_all():
+    connections = Connections(total=2, per_address=9, per_user=9)
     assert connections.open()
     assert connections.open()
     assert not connections.open()
-    assert connections.enter("alice")
-    assert not connections.enter("alice")
-    assert connections.enter("bob")
-    connections.leave("alice")
-    assert connections.enter("alice")
+    connections.close()
+    assert connections.open()
+
+
+@pytest.mark.parametrize(
+    ("take", "give"), [("enter", "leave"), ("arrive", "depart")], ids=["user", "address"]
+)
+def test_connections_are_limited_for_each_user_and_address(take, give):
+    connections = Connections(total=9, per_address=1, per_user=1)
+    take, give = getattr(connections, take), getattr(connections, give)
+    assert take("one")
+    assert not take("one")
+    assert take("two")
+    give("one")
+    assert take("one")

@@ -1,0 +1,119 @@
+"""The door: listens, counts sockets by where they come from, and turns away those who don't ask."""
+
+from __future__ import annotations
+
+import asyncio
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import web
+
+from gateway.addresses import Proxies, place
+from gateway.headers import SECURITY
+from gateway.limits import Connections
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+
+BACKLOG = 4_096
+"""Sockets that may wait to be accepted: all clients of another gateway come back at once."""
+
+HTTP_BAD_REQUEST = 400
+
+FULL = (
+    b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 30\r\nConnection: close\r\n"
+    b"Content-Length: 36\r\n\r\ntoo many connections of this address"
+)
+"""The answer to a socket too many, which is not asked what it wants."""
+
+
+class Door(web.RequestHandler):
+    """One accepted socket. Those of a proxy are counted by what it says, in the handshake."""
+
+    __slots__ = ("_connections", "_place", "_proxies")
+
+    def __init__(
+        self, server: web.Server, connections: Connections, proxies: Proxies, **options: Any
+    ) -> None:
+        super().__init__(server, **options)
+        self._connections = connections
+        self._proxies = proxies
+        self._place: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the socket in, or turn it away at once."""
+        peer = peer_of(transport)
+        if not self._proxies.trusts(peer):
+            if not self._connections.arrive(place(peer)):
+                self._turn_away(transport)
+                return
+            self._place = place(peer)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The socket is gone."""
+        if self._place is not None:
+            self._connections.depart(self._place)
+            self._place = None
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP without a word in the log: it may have a token in it."""
+        if status == HTTP_BAD_REQUEST:
+            response: web.StreamResponse = web.Response(status=status, text="bad request\n")
+            response.force_close()
+        else:
+            response = super().handle_error(request, status, exc, message)
+        response.headers.update(SECURITY)
+        return response
+
+    def _turn_away(self, transport: asyncio.BaseTransport) -> None:
+        self.close()
+        socket = cast("asyncio.Transport", transport)
+        socket.write(FULL)
+        socket.close()
+
+
+def peer_of(transport: asyncio.BaseTransport) -> str:
+    """The address at the other end; empty if it has gone already."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if peer else ""
+
+
+async def listen(
+    runner: web.AppRunner,
+    gateway: Gateway,
+    settings: Settings,
+    tls: SSLContext | None = None,
+    **options: Any,
+) -> asyncio.Server:
+    """Accept sockets at the address of the settings; `options` are those of `create_server`.
+
+    Who completes no TLS handshake, or no head of a request, is cut off after `handshake_seconds`.
+    """
+    loop = asyncio.get_running_loop()
+    server = runner.server
+    if server is None:
+        raise RuntimeError("set the runner up before it listens")
+
+    def door() -> Door:
+        # aiohttp's keep-alive begins when the socket is accepted, and bytes don't prolong it.
+        return Door(
+            server,
+            gateway.connections,
+            gateway.proxies,
+            loop=loop,
+            access_log=None,
+            keepalive_timeout=settings.handshake_seconds,
+        )
+
+    if tls is not None:
+        options |= {"ssl": tls, "ssl_handshake_timeout": settings.handshake_seconds}
+    return await loop.create_server(door, settings.host, settings.port, backlog=BACKLOG, **options)

@@ -1,0 +1,63 @@
+import json
+import traceback
+
+import pytest
+
+from streams.keys import BadKeys, parse_keys
+from tests.keys import jwk_set, rsa_jwk, shared_jwk
+
+
+def test_a_set_may_mix_keys_of_both_kinds():
+    jwks = [rsa_jwk("a"), rsa_jwk("b", private=False), shared_jwk("c", alg="HS256")]
+    keys = parse_keys(jwk_set(*jwks))
+    assert {kid: key.algorithm for kid, key in keys.items()} == {
+        "a": "RS256",
+        "b": "RS256",
+        "c": "HS256",
+    }
+    assert keys["a"].signing
+    assert not keys["b"].signing
+    assert keys["c"].signing == keys["c"].checking
+
+
+def test_the_checking_half_of_a_private_key_is_public():
+    assert not hasattr(parse_keys(jwk_set(rsa_jwk("a")))["a"].checking, "private_numbers")
+
+
+def test_a_key_needs_no_alg_and_no_use():
+    jwk = rsa_jwk("a")
+    del jwk["alg"], jwk["use"]
+    assert parse_keys(jwk_set(jwk))["a"].algorithm == "RS256"
+
+
+def test_a_set_may_be_empty():
+    assert parse_keys(jwk_set()) == {}
+
+
+SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
+
+BAD_SETS = {
+    "not JSON": b"-----BEGIN PUBLIC KEY-----",
+    "no set": json.dumps(shared_jwk("a", k=SECRET)).encode(),
+    "a key that is none": b'{"keys":["' + SECRET.encode() + b'"]}',
+    "no kid": jwk_set({"kty": "oct", "k": SECRET}),
+    "no kty": jwk_set({"kid": "a", "k": SECRET}),
+    "the same kid twice": jwk_set(shared_jwk("a", k=SECRET), rsa_jwk("a")),
+    "no key in it": jwk_set({"kid": "a", "kty": "oct"}),
+    "a key that is a number": jwk_set({"kid": "a", "kty": "RSA", "n": 5, "e": SECRET}),
+    "a short secret": jwk_set(shared_jwk("a", size=31)),
+    "a secret for RS256": jwk_set(shared_jwk("a", k=SECRET, alg="RS256")),
+    "an RSA key for HS256": jwk_set(rsa_jwk("a", alg="HS256")),
+    "an RSA key for another hash": jwk_set(rsa_jwk("a", alg="RS512")),
+    "a short RSA key": jwk_set(rsa_jwk("a", bits=1_024)),
+    "a broken RSA key": jwk_set({"kid": "a", "kty": "RSA", "n": SECRET, "e": "!"}),
+    "an elliptic curve": jwk_set({"kid": "a", "kty": "EC", "crv": "P-256", "x": SECRET, "y": "A"}),
+    "a key to encrypt": jwk_set(rsa_jwk("a", use="enc")),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SETS)
+def test_a_set_with_a_key_that_cannot_be_used_is_refused_without_showing_it(name):
+    with pytest.raises(BadKeys) as caught:
+        parse_keys(BAD_SETS[name])
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
