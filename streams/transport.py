@@ -1,11 +1,12 @@
 """A Faust transport whose unit is a batch: one event per partition and poll.
 
-Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in four things:
+Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in five things:
 
 - An event's value is the list of records of one poll; its offset is that of the last one.
 - What is done is told by the lanes (`mark_done`), and only that is committed. Faust's own
   acknowledgements count an event that a stream skipped in a rebalance as done, and would lose it.
 - Changelogs are never fetched here: the tables read them.
+- Its consumer runs on the worker's own loop, not in a thread.
 - Its producer sends whole record batches.
 """
 
@@ -23,6 +24,7 @@ from faust.transport import drivers
 from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
+from mode.utils.futures import maybe_async
 
 _COMMIT_SECONDS = 5.0
 
@@ -39,15 +41,37 @@ class RecordBatch(NamedTuple):
     records: list[aiokafka.ConsumerRecord]
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Adds what a lane asks of the group: where it stands."""
+class InlineConsumer(driver.AIOKafkaConsumerThread):
+    """Faust's consumer on the worker's own loop, instead of a thread that each poll must be handed to.
+
+    Two threads share one interpreter lock: the hand-over and the way back cost more than a short
+    batch. Adds what a lane asks of the group, too: where it stands.
+    """
+
+    def __init__(
+        self, consumer: Consumer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any
+    ) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
+
+    async def maybe_start(self) -> bool:
+        if self._thread_started.is_set():
+            return False
+        await self.start()
+        return True
+
+    async def start(self) -> None:
+        self._thread_started.set()
+        await self._default_start()
+
+    async def on_stop(self) -> None:
+        await self.on_thread_stop()
+        self.set_shutdown()
+
+    async def call_thread(self, fun: Any, *args: Any, **kwargs: Any) -> Any:
+        return await maybe_async(fun(*args, **kwargs))
 
     async def committed(self, tp: TP) -> int | None:
         """The group's committed offset, if it has one."""
-        committed: int | None = await self.call_thread(self._committed, tp)
-        return committed
-
-    async def _committed(self, tp: TP) -> int | None:
         partition = aiokafka.TopicPartition(tp.topic, tp.partition)
         committed: int | None = await self._ensure_consumer().committed(partition)
         return committed
@@ -75,12 +99,12 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._done: dict[TP, int] = {}
 
-    def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> InlineConsumer:
+        return InlineConsumer(self, loop=self.loop, beacon=self.beacon)
 
     async def committed(self, tp: TP) -> int | None:
         """The group's committed offset, if it has one."""
-        return await cast("ConsumerThread", self._thread).committed(tp)
+        return await cast("InlineConsumer", self._thread).committed(tp)
 
     def mark_done(self, tp: TP, next_offset: int) -> None:
         """All records before `next_offset` are decided and kept."""
