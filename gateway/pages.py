@@ -16,6 +16,11 @@ from gateway.headers import secure
 
 STATIC = Path(__file__).with_name("static")
 
+FILES = frozenset(
+    path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file()
+)
+"""What the page consists of: nothing else is looked for, whatever a client names."""
+
 DEMO_USERS = ("alice", "bob", "carol", "dave", "erin")
 
 DEMO_OPERATORS = ("olga", "otto")
@@ -28,6 +33,7 @@ GATEWAY = web.AppKey("gateway", Gateway)
 
 routes = web.RouteTableDef()
 demo_routes = web.RouteTableDef()
+file_routes = web.RouteTableDef()
 
 
 class DemoUser(msgspec.Struct):
@@ -43,8 +49,7 @@ def web_app(gateway: Gateway) -> web.Application:
     app.add_routes(routes)
     if gateway.settings.demo:
         app.add_routes(demo_routes)
-    if STATIC.is_dir():
-        app.router.add_static("/", STATIC)
+    app.add_routes(file_routes)
     app.on_response_prepare.append(secure)
     return app
 
@@ -119,11 +124,22 @@ async def demo_users(_request: web.Request) -> web.Response:
     return web.json_response({"users": DEMO_USERS, "operators": DEMO_OPERATORS})
 
 
+@file_routes.get("/{name:.+}")
+async def file(request: web.Request) -> web.StreamResponse:
+    """A script, style or picture of the page."""
+    return _file(request.match_info["name"])
+
+
 def _page(name: str) -> web.StreamResponse:
-    page = STATIC / name
-    if not page.is_file():
+    page = _file(name)
+    page.headers["Cache-Control"] = "no-cache"
+    return page
+
+
+def _file(name: str) -> web.StreamResponse:
+    if name not in FILES:
         raise web.HTTPNotFound(text="this gateway has no such page; the socket is at /ws\n")
-    return web.FileResponse(page, headers={"Cache-Control": "no-cache"})
+    return web.FileResponse(STATIC / name)
 
 
 @contextmanager
