@@ -3,8 +3,6 @@
 import { AuthorScreen } from "./author-screen.js";
 import { Authors } from "./authors.js";
 import { Chat, peer } from "./chat.js";
-import { Client } from "./client.js";
-import { socketUrl } from "./connection.js";
 import { confirm, members, newConversation, toast } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { FeedScreen } from "./feed-screen.js";
@@ -13,13 +11,12 @@ import { Feed } from "./feed.js";
 import { Noticeboard } from "./noticeboard.js";
 import { Notices } from "./notices.js";
 import { Outbox } from "./outbox.js";
+import { Client } from "./readcast.js";
 import { connect, start } from "./session.js";
 import { Shown } from "./shown.js";
 import { Sidebar } from "./sidebar.js";
 import { Store } from "./store.js";
 import { Thread } from "./thread.js";
-
-const OUTBOX = "readcast.outbox";
 
 await start(run);
 
@@ -27,13 +24,9 @@ await start(run);
 function run({ user, token }) {
   const store = new Store(user);
   const changed = () => store.changed();
-  const client = new Client({ url: socketUrl(), token, since: () => store.since() });
-  const outbox = new Outbox({
-    client,
-    entries: JSON.parse(sessionStorage.getItem(OUTBOX) ?? "[]"),
-    save: (entries) => sessionStorage.setItem(OUTBOX, JSON.stringify(entries)),
-    changed,
-  });
+  const complete = (mailbox) => Boolean(store.get(mailbox)?.complete);
+  const client = new Client({ user, token, complete });
+  const outbox = new Outbox({ client, changed });
   const chat = new Chat({ client, store, outbox });
   const notices = new Notices({
     client,

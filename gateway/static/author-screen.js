@@ -19,7 +19,7 @@ export class AuthorScreen {
 
   /**
    * @param {object} parts
-   * @param {import('./client.js').Client} parts.client
+   * @param {import('./readcast.js').Client} parts.client
    * @param {import('./authors.js').Authors} parts.authors
    * @param {string} parts.user
    * @param {typeof import('./dialogs.js').confirm} parts.confirm

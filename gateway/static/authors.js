@@ -22,7 +22,7 @@ export class Authors {
 
   /**
    * @param {object} parts
-   * @param {import('./client.js').Client} parts.client
+   * @param {import('./readcast.js').Client} parts.client
    * @param {string} parts.user
    * @param {() => void} parts.changed
    * @param {() => void} parts.followed the user follows somebody more, or less

@@ -1,12 +1,9 @@
 /**
- * One user's chat: feeds the store from the connection, fills holes with history, and offers
- * what a user can do. Knows nothing of the DOM.
+ * One user's chat: feeds the store from the connection, loads history, and offers what a user can
+ * do. Knows nothing of the DOM.
  */
 
 const PAGE = 50;
-const PULL = 200;
-/** `read` is sent at most this often, however fast messages come. */
-const READ_MS = 300;
 
 /** @param {string} a @param {string} b @returns {string} */
 export function directMailbox(a, b) {
@@ -23,15 +20,14 @@ export class Chat {
   #client;
   #store;
   #outbox;
-  #pulling = new Set();
-  #reading = new Set();
   #refreshing = false;
+  #following = new Set();
   /** @type {string | null} the conversation on the screen */
   #current = null;
 
   /**
    * @param {object} parts
-   * @param {import('./client.js').Client} parts.client
+   * @param {import('./readcast.js').Client} parts.client
    * @param {import('./store.js').Store} parts.store
    * @param {import('./outbox.js').Outbox} parts.outbox
    */
@@ -41,6 +37,7 @@ export class Chat {
     this.#outbox = outbox;
     client.on("event", (event, request) => this.#take(event, request));
     client.on("state", ({ name }) => name === "connected" && this.#connected());
+    client.on("accepted", (entry, receipt) => entry.op === "send" && this.#accepted(entry, receipt));
     store.onChange(() => this.#mend());
   }
 
@@ -52,22 +49,16 @@ export class Chat {
 
   /** @param {string} mailbox */
   async loadOlder(mailbox) {
-    const { loading, locked, more, messages } = this.#store.get(mailbox);
-    if (loading || locked || !more || !this.#client.connected) return;
-    await this.#load(mailbox, messages[0].seq);
+    const { loaded, loading, more } = this.#store.get(mailbox);
+    if (loaded && !loading && more && this.#client.connected) await this.#load(mailbox);
   }
 
   /** Everything loaded has been on the screen. @param {string} mailbox */
-  async read(mailbox) {
+  read(mailbox) {
     const conversation = this.#store.get(mailbox);
     if (!conversation || conversation.high <= conversation.cursor) return;
-    if (!this.#client.connected || this.#reading.has(mailbox)) return;
-    this.#reading.add(mailbox);
     this.#store.seen(mailbox);
-    this.#client.request("read", { mailbox, seq: conversation.high }).catch(() => {});
-    await pause(READ_MS);
-    this.#reading.delete(mailbox);
-    this.#store.changed();
+    this.#client.read(mailbox, conversation.high);
   }
 
   /** @param {string} mailbox @param {string} text */
@@ -125,20 +116,18 @@ export class Chat {
   #take(event, request) {
     this.#store.apply(event, request);
     if (event.op === "message") this.#outbox.drop(event.id);
-    if (event.op === "sent") this.#sent(event);
     if (event.op === "history") event.messages.forEach(({ id }) => this.#outbox.drop(id));
-    if (event.op === "sync") this.#outbox.flush();
   }
 
-  /** An accepted message stays among the outgoing ones until the mailbox shows it. */
-  #sent({ mailbox, id, seq }) {
+  /** An accepted message stays among the outgoing ones until the open conversation shows it. */
+  #accepted({ id, mailbox }, { seq }) {
     const conversation = this.#store.get(mailbox);
-    if (!conversation?.loaded || seq <= conversation.high) this.#outbox.drop(id);
+    const shown = conversation?.loaded && seq <= conversation.high;
+    if (shown || mailbox !== this.#current) this.#outbox.drop(id);
     if (!conversation?.epoch) this.#refresh();
   }
 
   #connected() {
-    this.#pulling.clear();
     this.#refreshing = false;
     this.#refresh();
   }
@@ -156,42 +145,28 @@ export class Chat {
   #mend() {
     if (!this.#client.connected || !this.#store.synced) return;
     if (this.#store.incomplete) this.#refresh();
-    for (const { mailbox, torn } of this.#store.list()) {
-      if (torn) this.#pull(mailbox);
-    }
     const shown = this.#store.get(this.#current);
-    if (!shown || shown.locked) return;
-    if (!shown.loaded && !shown.loading) this.#load(shown.mailbox, shown.head + 1);
-    if (shown.epoch && shown.mode !== "live") this.#follow(shown);
+    if (!shown || shown.locked || shown.loading) return;
+    if (shown.epoch && shown.mode !== "live") this.#follow(shown.mailbox);
+    else if (!shown.loaded) this.#load(shown.mailbox);
   }
 
-  async #load(mailbox, before) {
-    this.#store.beginLoading(mailbox);
-    await this.#history({ mailbox, before, limit: PAGE });
+  async #load(mailbox) {
+    const before = this.#store.beginLoading(mailbox);
+    await this.#try(mailbox, "history", { before, limit: PAGE });
     this.#store.endLoading(mailbox);
   }
 
-  /** Fill the hole after `high`. */
-  async #pull(mailbox) {
-    if (this.#pulling.has(mailbox)) return;
-    this.#pulling.add(mailbox);
-    const { high } = this.#store.get(mailbox);
-    await this.#history({ mailbox, after: high, limit: PULL });
-    this.#pulling.delete(mailbox);
+  /** What is on the screen is watched live. */
+  async #follow(mailbox) {
+    if (this.#following.has(mailbox)) return;
+    this.#following.add(mailbox);
+    await this.#try(mailbox, "watch", { mode: "live" });
+    this.#following.delete(mailbox);
     this.#store.changed();
   }
 
-  #follow(conversation) {
-    conversation.mode = "live";
-    this.#client
-      .request("watch", { mailbox: conversation.mailbox, mode: "live" })
-      .then(({ head }) => this.#store.apply({ op: "head", mailbox: conversation.mailbox, head }))
-      .catch(() => {});
-  }
-
-  async #history(fields) {
-    await this.#client.insist("history", fields).catch(() => this.#store.lock(fields.mailbox));
+  async #try(mailbox, op, fields) {
+    await this.#client.insist(op, { mailbox, ...fields }).catch(() => this.#store.lock(mailbox));
   }
 }
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,4 +1,4 @@
-/** What every page does with its connection: the address, the network, and words for its state. */
+/** How every page shows its connection. */
 
 import { announce, byId } from "./dom.js";
 
@@ -7,30 +7,13 @@ const REFUSALS = {
   4502: "Your log-in has expired. Please log in again.",
 };
 
-/** The address of the gateway's socket, beside the page. */
-export function socketUrl() {
-  const url = new URL("ws", document.baseURI);
-  url.protocol = url.protocol.replace("http", "ws");
-  url.hash = "";
-  return url.href;
-}
-
-/** @param {import('./client.js').Client} client */
-export function followNetwork(client) {
-  addEventListener("offline", () => client.networkLost());
-  addEventListener("online", () => client.networkBack());
-  document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "visible") client.probe();
-  });
-}
-
-/** Why the gateway closed for good. @param {import('./client.js').State} state */
+/** Why the gateway closed for good. @param {import('./readcast.d.ts').State} state */
 export const refusal = ({ code, reason }) =>
   REFUSALS[code] ?? `The server closed the connection: ${reason || code}.`;
 
 /**
  * Show how the connection is, and a banner while it is lost.
- * @param {import('./client.js').Client} client
+ * @param {import('./readcast.js').Client} client
  * @param {string} offlineHint what becomes of what is done without a network
  */
 export function showConnection(client, offlineHint) {
@@ -54,7 +37,7 @@ export function showConnection(client, offlineHint) {
   });
 }
 
-/** @param {import('./client.js').State} state */
+/** @param {import('./readcast.d.ts').State} state */
 function describe({ name, retryAt }) {
   if (name === "connected") return "Connected";
   if (name === "connecting") return "Connecting…";

@@ -52,7 +52,7 @@ export class Desk {
 
   /**
    * @param {object} parts
-   * @param {import('./client.js').Client} parts.client
+   * @param {import('./readcast.js').Client} parts.client
    * @param {() => void} parts.changed
    * @param {(error: Error) => void} parts.refused the gateway takes no operator's requests from us
    */

@@ -1,7 +1,5 @@
 /** The operators' console: logs an operator in and puts the parts together. */
 
-import { Client } from "./client.js";
-import { socketUrl } from "./connection.js";
 import { Desk } from "./console-desk.js";
 import { ConsoleForm } from "./console-form.js";
 import { renderList } from "./console-list.js";
@@ -11,13 +9,14 @@ import { ConsoleTrail } from "./console-trail.js";
 import { confirm } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { logOut } from "./login.js";
+import { Client } from "./readcast.js";
 import { connect, start } from "./session.js";
 
 await start(run);
 
 /** @param {import('./login.js').Session} session */
 function run({ user, token }) {
-  const client = new Client({ url: socketUrl(), token });
+  const client = new Client({ user, token });
   const desk = new Desk({
     client,
     changed: () => render(),

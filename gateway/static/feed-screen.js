@@ -17,7 +17,7 @@ export class FeedScreen {
 
   /**
    * @param {object} parts
-   * @param {import('./client.js').Client} parts.client
+   * @param {import('./readcast.js').Client} parts.client
    * @param {import('./feed.js').Feed} parts.feed
    * @param {import('./authors.js').Authors} parts.authors
    * @param {import('./outbox.js').Outbox} parts.outbox

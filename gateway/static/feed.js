@@ -6,7 +6,7 @@
  * and come with `renew`.
  */
 
-/** @typedef {import('./client.js').WireEvent} WireEvent */
+/** @typedef {import('./readcast.d.ts').WireEvent} WireEvent */
 
 /**
  * @typedef {object} Post
@@ -62,7 +62,7 @@ export class Feed {
 
   /**
    * @param {object} parts
-   * @param {import('./client.js').Client} parts.client
+   * @param {import('./readcast.js').Client} parts.client
    * @param {string} [parts.author] null: of all whom the user follows
    * @param {() => void} parts.changed
    * @param {() => void} [parts.renewed] a ranking was too old, so the feed begins anew

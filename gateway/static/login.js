@@ -23,7 +23,7 @@ export async function logIn() {
 
 /**
  * Forget the session and go back to the log-in screen.
- * @param {import('./client.js').Client} client
+ * @param {import('./readcast.js').Client} client
  * @param {string} [reason] shown there
  */
 export function logOut(client, reason = "") {

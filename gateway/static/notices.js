@@ -3,7 +3,7 @@
  * are found again. Knows nothing of the DOM.
  */
 
-/** @typedef {import('./client.js').WireEvent} WireEvent */
+/** @typedef {import('./readcast.d.ts').WireEvent} WireEvent */
 
 /**
  * @typedef {object} Notice
@@ -59,7 +59,7 @@ export class Notices {
 
   /**
    * @param {object} parts
-   * @param {import('./client.js').Client} parts.client
+   * @param {import('./readcast.js').Client} parts.client
    * @param {import('./shown.js').Shown} parts.shown
    * @param {() => boolean} parts.looking whether somebody can see the page
    * @param {() => void} parts.changed

@@ -1,133 +1,126 @@
 /**
- * Messages on their way out. Each keeps its UUID from the first attempt to the last, so that the
- * log takes it once however often it is sent. One message per mailbox is in flight at a time:
- * that keeps the order of typing through retries. Knows nothing of the DOM.
+ * What the user has written and the page does not show as sent yet. The client keeps and sends it;
+ * this knows how each one gets on: `pending` while it waits, `sent` when it is accepted but not
+ * yet seen in its mailbox, `failed` when it was refused. Knows nothing of the DOM.
  */
 
 /**
- * - `pending`: not accepted yet
- * - `sent`: accepted with `seq`, not yet seen in the mailbox
- * - `failed`: refused for `reason`
  * @typedef {object} Entry
  * @property {string} id a UUID
  * @property {string} mailbox
  * @property {any} body
- * @property {{state: string | null}} [post] it is a post of one's own, not a message to the mailbox
+ * @property {string | null} [posted] it is a post of one's own, in this state
  * @property {number} created ms since 1970
  * @property {'pending' | 'sent' | 'failed'} state
- * @property {number} [seq]
- * @property {string} [reason]
+ * @property {string} [reason] why it was refused
  */
 
-/** Where one's own posts wait. */
+/** Where one's own posts are found. */
 export const POSTS = "posts";
-
-/** @param {number} attempt from 0 @returns {number} ms */
-const backoff = (attempt) => Math.random() * Math.min(10_000, 500 * 2 ** attempt);
+/** What was refused is remembered for this tab. */
+const REFUSED = "readcast.refused";
 
 export class Outbox {
   #client;
-  #save;
   #changed;
   /** @type {Entry[]} */
-  #entries;
-  /** @type {Set<string>} mailboxes that are being emptied */
-  #draining = new Set();
+  #waiting = [];
+  /** Those that have left the queue. @type {Map<string, Entry>} */
+  #settled = new Map();
+  /** Ids that the page shows in their mailbox, or nobody wants, while they leave the queue. */
+  #dropped = new Set();
 
   /**
    * @param {object} options
-   * @param {import('./client.js').Client} options.client
-   * @param {Entry[]} [options.entries] what an earlier page left behind
-   * @param {(entries: Entry[]) => void} [options.save] keeps what is not accepted yet
-   * @param {() => void} [options.changed]
+   * @param {import('./readcast.js').Client} options.client
+   * @param {() => void} options.changed
    */
-  constructor({ client, entries = [], save = () => {}, changed = () => {} }) {
+  constructor({ client, changed }) {
     this.#client = client;
-    this.#entries = entries;
-    this.#save = save;
     this.#changed = changed;
+    for (const entry of JSON.parse(sessionStorage.getItem(REFUSED) ?? "[]")) {
+      this.#settled.set(entry.id, entry);
+    }
+    client.on("queue", (waiting) => this.#wait(waiting));
+    client.on("accepted", (waiting) => this.#settle({ ...asEntry(waiting), state: "sent" }));
+    client.on("refused", (waiting, error) => this.#refuse(waiting, error));
   }
 
-  /** @param {string} mailbox @returns {Entry[]} in the order of typing */
+  /** @param {string} mailbox @returns {Entry[]} in the order of writing */
   of(mailbox) {
-    return this.#entries.filter((entry) => entry.mailbox === mailbox);
+    const waiting = this.#waiting.filter(({ id }) => !this.#settled.has(id) && !this.#dropped.has(id));
+    return [...this.#settled.values(), ...waiting]
+      .filter((entry) => entry.mailbox === mailbox)
+      .sort((a, b) => a.created - b.created);
   }
 
   /** @param {string} mailbox @param {any} body */
   add(mailbox, body) {
-    this.#put({ mailbox, body });
+    this.#send({ id: crypto.randomUUID(), mailbox, body });
   }
 
-  /** @param {any} body @param {string | null} state what the post is now */
-  post(body, state) {
-    this.#put({ mailbox: POSTS, body, post: { state } });
+  /** @param {any} body @param {string | null} posted the post's state */
+  post(body, posted) {
+    this.#send({ id: crypto.randomUUID(), mailbox: POSTS, body, posted });
   }
 
-  /** Try a failed message again, under the same id. @param {string} id */
+  /** Try a refused one again, under the same id. @param {string} id */
   retry(id) {
-    const entry = this.#entries.find((one) => one.id === id);
+    const entry = this.#settled.get(id);
     if (entry?.state !== "failed") return;
-    entry.state = "pending";
+    this.#settled.delete(id);
     this.#update();
-    this.#drain(entry.mailbox);
+    this.#send(entry);
   }
 
-  /** The message is in the mailbox, or nobody wants it any more. @param {string} id */
+  /** It is in its mailbox, or nobody wants it any more. @param {string} id */
   drop(id) {
-    const left = this.#entries.filter((entry) => entry.id !== id);
-    if (left.length === this.#entries.length) return;
-    this.#entries = left;
+    if (this.#waiting.some((entry) => entry.id === id)) this.#dropped.add(id);
+    else if (!this.#settled.has(id)) return;
+    this.#settled.delete(id);
     this.#update();
   }
 
-  /** Go on with everything that waits. */
-  flush() {
-    for (const mailbox of new Set(this.#entries.map((entry) => entry.mailbox))) {
-      this.#drain(mailbox);
+  /** What cannot be kept is shown as refused; other refusals come as an event. */
+  async #send({ id, mailbox, body, posted }) {
+    const created = Date.now();
+    const isPost = mailbox === POSTS;
+    try {
+      if (isPost) await this.#client.post(body, { id, state: posted });
+      else await this.#client.send(mailbox, body, { id });
+    } catch (error) {
+      const op = isPost ? "post" : "send";
+      if (!this.#settled.has(id)) this.#refuse({ op, id, mailbox, body, state: posted, created }, error);
     }
   }
 
-  #put(entry) {
-    this.#entries.push({ id: crypto.randomUUID(), created: Date.now(), state: "pending", ...entry });
-    this.#update();
-    this.#drain(entry.mailbox);
+  #wait(waiting) {
+    this.#waiting = waiting.map(asEntry);
+    const ids = new Set(waiting.map(({ id }) => id));
+    for (const id of this.#dropped) if (!ids.has(id)) this.#dropped.delete(id);
+    this.#changed();
   }
 
-  async #drain(mailbox) {
-    if (this.#draining.has(mailbox)) return;
-    this.#draining.add(mailbox);
-    for (let entry; this.#client.connected && (entry = this.#next(mailbox)); ) {
-      await this.#send(entry);
-    }
-    this.#draining.delete(mailbox);
+  #refuse(waiting, { code, message }) {
+    if (code === "discarded") return;
+    this.#settle({ ...asEntry(waiting), state: "failed", reason: message });
   }
 
-  #next(mailbox) {
-    return this.of(mailbox).find((entry) => entry.state === "pending");
-  }
-
-  async #send(entry) {
-    for (let attempt = 0; entry.state === "pending" && this.#client.connected; attempt++) {
-      try {
-        const { seq } = await this.#client.request(...asRequest(entry));
-        Object.assign(entry, { state: "sent", seq });
-      } catch (error) {
-        if (error.code === "disconnected") return;
-        if (error.retriable) await pause(error.retryAfter * 1000 + backoff(attempt));
-        else Object.assign(entry, { state: "failed", reason: error.message });
-      }
-    }
+  #settle(entry) {
+    if (this.#dropped.has(entry.id)) return;
+    this.#settled.set(entry.id, entry);
     this.#update();
   }
 
   #update() {
-    this.#save(this.#entries.filter((entry) => entry.state !== "sent"));
+    const refused = [...this.#settled.values()].filter(({ state }) => state === "failed");
+    sessionStorage.setItem(REFUSED, JSON.stringify(refused));
     this.#changed();
   }
 }
 
-function asRequest({ id, mailbox, body, post }) {
-  return post ? ["post", { id, body, ...post }] : ["send", { mailbox, id, body }];
+/** @param {import('./readcast.d.ts').Waiting} waiting @returns {Entry} */
+function asEntry({ op, id, mailbox, body, state, created }) {
+  const place = op === "post" ? { mailbox: POSTS, posted: state } : { mailbox };
+  return { id, body, created, state: "pending", ...place };
 }
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -11,7 +11,7 @@ export class PostForm {
 
   /**
    * @param {object} parts
-   * @param {import('./client.js').Client} parts.client
+   * @param {import('./readcast.js').Client} parts.client
    * @param {import('./outbox.js').Outbox} parts.outbox
    * @param {string} parts.user
    * @param {() => void} parts.posted a post has been accepted
@@ -26,8 +26,8 @@ export class PostForm {
     byId("post-text").onkeydown = (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#submit(event);
     };
-    client.on("event", ({ op, id }) => {
-      if (op !== "posted") return;
+    client.on("accepted", ({ op, id }) => {
+      if (op !== "post") return;
       outbox.drop(id);
       posted();
     });

@@ -1,6 +1,6 @@
 /** What every page does around its parts: log somebody in, connect them, show who they are and how the connection is. */
 
-import { followNetwork, refusal, showConnection } from "./connection.js";
+import { refusal, showConnection } from "./connection.js";
 import { prepareDialogs, toast } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { avatar } from "./format.js";
@@ -18,7 +18,7 @@ export async function start(run) {
 
 /**
  * Connect, once all parts of the page listen.
- * @param {import('./client.js').Client} client
+ * @param {import('./readcast.js').Client} client
  * @param {string} user
  * @param {string} [offlineHint] what becomes of what is done without a network
  */
@@ -26,7 +26,6 @@ export function connect(client, user, offlineHint = "") {
   byId("me-name").textContent = user;
   byId("me-avatar").replaceChildren(avatar(user));
   byId("logout").onclick = () => logOut(client);
-  followNetwork(client);
   showConnection(client, offlineHint);
   client.on("state", (state) => state.name === "closed" && logOut(client, refusal(state)));
   byId("app").hidden = false;

@@ -1,14 +1,14 @@
 /**
- * What a user sees of their conversations, as the events of the wire shape it. Pure state: no
+ * What a user sees of their conversations, as the client's events shape it. Pure state: no
  * network, no DOM, no clock.
  *
- * A loaded conversation holds one unbroken run of messages that ends at `high`. What arrives
- * beyond a hole waits in `ahead` until the hole is filled, so nothing ever overtakes.
+ * A loaded conversation holds one unbroken run of messages that ends at `high`: the client brings
+ * each new one in order and once, and history goes before the first.
  */
 
 import { isPublic } from "./notices.js";
 
-/** @typedef {import('./client.js').WireEvent} WireEvent */
+/** @typedef {import('./readcast.d.ts').WireEvent} WireEvent */
 
 /**
  * @typedef {object} Message
@@ -41,12 +41,10 @@ export class Conversation {
   /** @type {Message[]} in seq order */
   messages = [];
   high = 0;
+  /** The page of history that is on its way ends before this seq. */
+  before = 0;
   /** Whether there is history before the first of `messages`. */
   more = true;
-  /** @type {Map<number, Message>} */
-  ahead = new Map();
-  /** The gateway announced messages up to here without delivering them. */
-  announced = 0;
 
   /** @param {string} mailbox */
   constructor(mailbox) {
@@ -62,9 +60,9 @@ export class Conversation {
     return this.last?.ts ?? (this.fresh ? Infinity : 0);
   }
 
-  /** Whether there is a hole that only `history` fills. */
-  get torn() {
-    return this.loaded && !this.locked && (this.ahead.size > 0 || this.announced > this.high);
+  /** Whether no message of it may be missed from here on. */
+  get complete() {
+    return this.loaded || this.loading;
   }
 }
 
@@ -102,12 +100,6 @@ export class Store {
     return this.list().reduce((sum, { unread }) => sum + unread, 0);
   }
 
-  /** The positions to resume from. @returns {Object<string, [string, number]>} */
-  since() {
-    const loaded = this.list().filter(({ loaded, epoch }) => loaded && epoch);
-    return Object.fromEntries(loaded.map(({ mailbox, epoch, high }) => [mailbox, [epoch, high]]));
-  }
-
   /** A direct chat that begins with its first message. @param {string} mailbox */
   draft(mailbox) {
     const conversation = this.#ensure(mailbox);
@@ -117,11 +109,18 @@ export class Store {
     this.changed();
   }
 
-  /** The initial history is on its way: what arrives meanwhile has to wait for it. */
+  /**
+   * History is on its way. The first page ends with the head: from there new messages follow.
+   * @param {string} mailbox
+   * @returns {number} the seq that the page has to end before
+   */
   beginLoading(mailbox) {
     const conversation = this.#ensure(mailbox);
     conversation.loading = true;
+    if (!conversation.loaded) Object.assign(conversation, { messages: [], high: conversation.head });
+    conversation.before = conversation.messages[0]?.seq ?? conversation.high + 1;
     this.changed();
+    return conversation.before;
   }
 
   endLoading(mailbox) {
@@ -133,7 +132,7 @@ export class Store {
   /** History was refused: asking again is useless until the next `sync`. */
   lock(mailbox) {
     const conversation = this.get(mailbox);
-    if (conversation) conversation.locked = true;
+    if (conversation) Object.assign(conversation, { locked: true, loaded: false });
   }
 
   /** Count everything that is loaded as read, ahead of the gateway's word. */
@@ -153,7 +152,7 @@ export class Store {
   }
 
   /**
-   * @param {WireEvent} event
+   * @param {WireEvent} event of the client
    * @param {WireEvent} [request] the request that the event answers
    */
   apply(event, request) {
@@ -176,15 +175,22 @@ export class Store {
     sync: (event) => this.#sync(event.mailboxes),
     message: (event) => this.#message(this.#known(event.mailbox), event),
     history: (event, request) => this.#history(this.#known(event.mailbox), event, request),
-    head: ({ mailbox, head, unread }) => this.#announce(this.#known(mailbox), head, unread),
-    gap: ({ mailbox, to }) => {
-      this.#announce(this.#known(mailbox), to);
-      this.incomplete ||= !this.get(mailbox).loaded;
+    head: ({ mailbox, head, unread }) => {
+      const conversation = this.#known(mailbox);
+      raise(conversation, head);
+      conversation.cursor = conversation.head - unread;
     },
+    gap: ({ mailbox, to }) => {
+      raise(this.#known(mailbox), to);
+      this.#torn(mailbox);
+    },
+    watching: (event) => this.#watching(this.#known(event.mailbox), event),
+    reset: (event) => this.#renew(this.#known(event.mailbox), event),
     recalled: ({ mailbox, seq }) => recall(this.#known(mailbox), seq),
     cursor: ({ mailbox, read, unread }) => moveCursor(this.#known(mailbox), read, unread),
-    resumed: (event) => this.#resumed(this.#known(event.mailbox), event),
-    error: ({ mailbox }, request) => mailbox && !request && this.#unresumed(mailbox),
+    error: ({ mailbox, retriable }, request) => {
+      if (mailbox && !request && !retriable) this.#torn(mailbox);
+    },
     created: (event) => this.#admitted(event),
     joined: (event) => event.members?.includes(this.user) && this.#admitted(event),
     left: (event) =>
@@ -229,9 +235,9 @@ export class Store {
   #adopt(conversation, { epoch, head }) {
     if (conversation.epoch && conversation.epoch !== epoch) reset(conversation);
     const born = !conversation.epoch && conversation.loaded;
+    if (born) conversation.loaded = false;
     conversation.epoch = epoch;
-    conversation.head = Math.max(conversation.head, head);
-    if (born) conversation.announced = conversation.head;
+    raise(conversation, head);
   }
 
   #admitted({ mailbox, epoch, head }) {
@@ -242,88 +248,55 @@ export class Store {
   }
 
   #message(conversation, message) {
-    conversation.head = Math.max(conversation.head, message.seq);
+    raise(conversation, message.seq);
     if (message.from === this.user) {
       conversation.cursor = Math.max(conversation.cursor, message.seq);
     }
     if (message.seq >= (conversation.last?.seq ?? 0)) conversation.last = message;
-    if (message.seq <= conversation.high || !(conversation.loaded || conversation.loading)) return;
-    conversation.ahead.set(message.seq, message);
-    if (conversation.loaded) drain(conversation);
+    if (message.seq <= conversation.high || !conversation.complete) return;
+    conversation.messages.push(message);
+    conversation.high = message.seq;
   }
 
-  #history(conversation, { epoch, head, messages, more, recalled = [] }, { before, after }) {
-    const anew = conversation.epoch && conversation.epoch !== epoch;
-    this.#adopt(conversation, { epoch, head });
-    if (anew) return;
-    if (after !== undefined) extend(conversation, messages, more ? 0 : head);
-    else prepend(conversation, messages, more, before - 1);
-    for (const seq of recalled) recall(conversation, seq);
+  #history(conversation, { epoch, head, messages, more }, { before }) {
+    if (conversation.epoch !== epoch) return this.#renew(conversation, { epoch, head });
+    if (conversation.before !== before) return;
+    const first = conversation.messages[0]?.seq ?? Infinity;
+    conversation.messages.unshift(...messages.filter(({ seq }) => seq < first));
+    conversation.more = more && messages.length > 0;
+    conversation.loaded = true;
+    const newest = conversation.messages.at(-1);
+    if (newest && newest.seq >= (conversation.last?.seq ?? 0)) conversation.last = newest;
   }
 
-  #announce(conversation, head, unread) {
-    conversation.head = Math.max(conversation.head, head);
-    conversation.announced = Math.max(conversation.announced, head);
-    if (unread !== undefined) conversation.cursor = conversation.head - unread;
+  /** What was not watched live may have been missed. */
+  #watching(conversation, { epoch, head, mode }) {
+    if (conversation.mode !== "live") this.#renew(conversation, { epoch, head });
+    conversation.mode = mode;
   }
 
-  /** A resume was refused: what is loaded may have a hole, so it is loaded again. */
-  #unresumed(mailbox) {
+  /** What is loaded may have a hole that the client could not fill. */
+  #torn(mailbox) {
     const conversation = this.get(mailbox);
-    if (!conversation) return;
-    const { epoch, head } = conversation;
-    reset(conversation);
-    Object.assign(conversation, { epoch, head });
+    if (conversation) this.#renew(conversation, conversation);
     this.incomplete = true;
   }
 
-  #resumed(conversation, { epoch, head, recovered }) {
-    if (!recovered) {
-      reset(conversation);
-      Object.assign(conversation, { epoch, head });
-    }
+  /** What is loaded is to be loaded again. */
+  #renew(conversation, { epoch, head }) {
+    const { epoch: known, cursor, last } = conversation;
+    reset(conversation);
+    Object.assign(conversation, { epoch, head }, known === epoch && { cursor, last });
   }
+}
+
+function raise(conversation, head) {
+  conversation.head = Math.max(conversation.head, head);
 }
 
 function reset(conversation) {
   const { mailbox, role, mode, memberCount } = conversation;
   Object.assign(conversation, new Conversation(mailbox), { role, mode, memberCount });
-}
-
-/** Append what follows `high` without a hole. */
-function drain(conversation) {
-  const { ahead, messages } = conversation;
-  for (let next; (next = ahead.get(conversation.high + 1)); conversation.high++) {
-    ahead.delete(next.seq);
-    messages.push(next);
-  }
-}
-
-/** History is authoritative: seqs it leaves out below its end are gone. */
-function extend(conversation, messages, upTo) {
-  for (const message of messages) {
-    if (message.seq > conversation.high) conversation.messages.push(message);
-  }
-  skipTo(conversation, Math.max(messages.at(-1)?.seq ?? 0, upTo));
-}
-
-function prepend(conversation, messages, more, upTo) {
-  const first = conversation.messages[0]?.seq ?? Infinity;
-  conversation.messages.unshift(...messages.filter(({ seq }) => seq < first));
-  conversation.more = more && messages.length > 0;
-  if (conversation.loaded) return;
-  conversation.loaded = true;
-  skipTo(conversation, Math.max(messages.at(-1)?.seq ?? 0, upTo));
-}
-
-function skipTo(conversation, seq) {
-  conversation.high = Math.max(conversation.high, seq);
-  for (const early of [...conversation.ahead.keys()]) {
-    if (early <= conversation.high) conversation.ahead.delete(early);
-  }
-  drain(conversation);
-  const newest = conversation.messages.at(-1);
-  if (newest && newest.seq >= (conversation.last?.seq ?? 0)) conversation.last = newest;
 }
 
 /** `unread` was counted at `head`; the gateway's head and ours may differ for a moment. */
@@ -335,7 +308,5 @@ function recall(conversation, seq) {
   const strip = ({ body: _, ...rest }) => ({ ...rest, recalled: true });
   const index = conversation.messages.findIndex((message) => message.seq === seq);
   if (index >= 0) conversation.messages[index] = strip(conversation.messages[index]);
-  const waiting = conversation.ahead.get(seq);
-  if (waiting) conversation.ahead.set(seq, strip(waiting));
   if (conversation.last?.seq === seq) conversation.last = strip(conversation.last);
 }
