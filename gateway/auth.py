@@ -59,8 +59,8 @@ class Tokens:
             raise Disconnect(CloseCode.EXPIRED, "the token has expired") from None
         except jwt.PyJWTError as error:
             raise _bad(str(error)) from None
-        except (RecursionError, OverflowError):
-            raise _bad("nested too deep, or a number too large") from None
+        except OverflowError:
+            raise _bad("`exp` is too large") from None
         user = claims["sub"]
         if not is_name(user) or user == SYSTEM:
             raise _bad("`sub` is not a user id")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 import click
@@ -17,6 +18,7 @@ from streams.admin import ensure_topics
 from streams.client import PipelineClient
 from streams.console import NO_ANSWER, Command, checked, console, fail, parse_json, result_of
 from streams.ids import PUBLIC, SYSTEM, parse_mailbox
+from streams.keys import make_key
 from streams.pipeline import app
 from streams.public.cli import table_of_entries
 from streams.tokens import DEFAULT_LIFETIME, make_token, signing_key
@@ -169,3 +171,21 @@ async def token(
         sys.stdout.write(make_token(key, user, seconds, role) + "\n")
     except (ValueError, OSError) as error:
         fail(str(error))
+
+
+_KEY_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@app.command(
+    argument("kid"),
+    argument("private", type=_KEY_FILE),
+    argument("public", type=_KEY_FILE),
+    base=Command,
+)
+async def key(self: AppCommand, kid: str, private: Path, public: Path) -> None:
+    """Make an RS256 key: add it to PRIVATE, for whoever signs, and its public half to PUBLIC."""
+    try:
+        make_key(kid, private, public)
+    except (ValueError, OSError) as error:
+        fail(str(error))
+    console.print(f"{kid} is in {private} and, without what signs, in {public}")

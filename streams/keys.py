@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import (
+    RSAPrivateKey,
+    RSAPublicKey,
+    generate_private_key,
+)
 from jwt import PyJWK, PyJWTError
+from jwt.algorithms import RSAAlgorithm
 
 Algorithm = Literal["HS256", "RS256"]
 
@@ -20,6 +25,9 @@ SECRET_BYTES = 32
 
 RSA_BITS = 2_048
 """The least size of an RSA key (RFC 7518, section 3.3)."""
+
+PUBLIC_EXPONENT = 65_537
+"""The usual one of RSA."""
 
 
 class BadKeys(ValueError):
@@ -60,15 +68,41 @@ def read_keys(path: Path) -> dict[str, Key]:
 
 def parse_keys(text: bytes) -> dict[str, Key]:
     """The keys of a JWK Set, by `kid`; `BadKeys` unless all of them can be used."""
-    try:
-        found = msgspec.json.decode(text, type=_JwkSet).keys
-    except msgspec.DecodeError as error:
-        raise BadKeys(f"not a JWK Set: {error}") from None
-    keys = [_parse_key(number, data) for number, data in enumerate(found, 1)]
+    keys = [_parse_key(number, data) for number, data in enumerate(_decode(text), 1)]
     by_kid = {str(key.kid): key for key in keys}
     if len(by_kid) < len(keys):
         raise BadKeys("two keys have the same `kid`")
     return by_kid
+
+
+def make_key(kid: str, private: Path, public: Path) -> None:
+    """Add an RS256 key to the set in `private`, and its public half to that in `public`.
+
+    A file that is missing is made. Each is replaced at once, so that whoever reads it meanwhile has
+    the set before or after. `BadKeys` or `OSError` if one of them can't be used.
+    """
+    key = generate_private_key(PUBLIC_EXPONENT, RSA_BITS)
+    _add_key(private, {"kid": kid, "alg": "RS256", **RSAAlgorithm.to_jwk(key, as_dict=True)})
+    half = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    _add_key(public, {"kid": kid, "alg": "RS256", **half})
+
+
+def _add_key(path: Path, jwk: dict[str, Any]) -> None:
+    jwks = _decode(path.read_bytes()) if path.exists() else []
+    text = msgspec.json.format(msgspec.json.encode({"keys": [*jwks, jwk]}))
+    parse_keys(text)
+    part = path.with_name(f"{path.name}.part")
+    # Nobody but the owner may read it, unless they could read the file before.
+    part.touch(mode=path.stat().st_mode & 0o777 if path.exists() else 0o600)
+    part.write_bytes(text)
+    part.replace(path)
+
+
+def _decode(text: bytes) -> list[dict[str, Any]]:
+    try:
+        return msgspec.json.decode(text, type=_JwkSet).keys
+    except msgspec.DecodeError as error:
+        raise BadKeys(f"not a JWK Set: {error}") from None
 
 
 def _parse_key(number: int, data: dict[str, Any]) -> Key:

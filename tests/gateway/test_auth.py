@@ -32,10 +32,6 @@ def part(text):
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def nested(depth):
-    return '{"a":' * depth + "1" + "}" * depth
-
-
 def test_a_token_names_its_user_and_its_end():
     identity = tokens.verify(tokens.issue("alice", 60))
     assert identity.user == "alice"
@@ -58,7 +54,7 @@ def test_a_token_names_its_user_and_its_end():
         jwt.encode({"sub": "alice", "exp": time.time() + 3600}, None, "none"),
         signed(exp=10**400),
         signed(pad="x" * TOKEN_LENGTH),
-        f"{part(nested(2_000))[: TOKEN_LENGTH - 9]}.e30.c2ln",
+        f"{part('[' * 5_000)}.e30.c2ln",
         f"{part(json.dumps({'alg': 'HS256', 'kid': 7}))}.e30.c2ln",
     ],
 )

@@ -1,9 +1,12 @@
 import json
+import stat
 import traceback
 
+import jwt
 import pytest
 
-from streams.keys import BadKeys, parse_keys
+from streams.keys import BadKeys, make_key, parse_keys, read_keys
+from streams.tokens import make_token
 from tests.keys import jwk_set, rsa_jwk, shared_jwk
 
 
@@ -61,3 +64,31 @@ def test_a_set_with_a_key_that_cannot_be_used_is_refused_without_showing_it(name
     with pytest.raises(BadKeys) as caught:
         parse_keys(BAD_SETS[name])
     assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_made_key_signs_and_its_public_half_checks(tmp_path):
+    private, public = tmp_path / "signing.json", tmp_path / "keys.json"
+    for kid in ("a", "b"):
+        make_key(kid, private, public)
+    signing, checking = read_keys(private)["b"], read_keys(public)["b"]
+    assert list(read_keys(public)) == ["a", "b"]
+    assert jwt.decode(make_token(signing, "ann"), checking.checking, ["RS256"])["sub"] == "ann"
+    assert not checking.signing
+
+
+def test_made_keys_are_their_owners_and_files_stay_as_they_are(tmp_path):
+    private, public = tmp_path / "signing.json", tmp_path / "keys.json"
+    make_key("a", private, public)
+    public.chmod(0o644)
+    make_key("b", private, public)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (private, public)] == [0o600, 0o644]
+    assert sorted(tmp_path.iterdir()) == [public, private]
+
+
+def test_a_key_is_not_made_twice(tmp_path):
+    private, public = tmp_path / "signing.json", tmp_path / "keys.json"
+    make_key("a", private, public)
+    before = private.read_bytes()
+    with pytest.raises(BadKeys, match="same `kid`"):
+        make_key("a", private, public)
+    assert private.read_bytes() == before
