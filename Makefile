@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 PEERS := .venv-bench/.installed
 FIGURE ?=
 
-.PHONY: help install run test lint types check bench reach faults clean broker programs
+.PHONY: help install run proto test lint types check bench reach faults clean broker programs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,6 +28,9 @@ $(PEERS): bench/requirements.txt
 
 run: $(INSTALLED) ## start broker, worker, gateway and demo data; Ctrl-C stops them
 	@exec $(BIN)/python docker/local/up.py
+
+proto: $(INSTALLED) ## generate the Protobuf code from gateway/proto/readcast.proto
+	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. gateway/proto/readcast.proto
 
 test: check broker programs ## lint, types and every test
 	$(BIN)/python -m pytest -q

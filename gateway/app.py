@@ -42,7 +42,6 @@ from gateway.tail import Tail
 from gateway.timeline import Timelines
 from gateway.touching import Touching
 from gateway.watching import Watching
-from gateway.wire import SUBPROTOCOL
 from streams.topics import topics
 from tables.rows import AnyEntry
 
@@ -135,7 +134,7 @@ class Gateway:
 
     async def serve(self, request: web.Request, identity: Identity | None) -> web.StreamResponse:
         """Serve one WebSocket to its end."""
-        socket = Socket(request, self.settings.frame_bytes, SUBPROTOCOL)
+        socket = Socket(request, self.settings.frame_bytes, compress=self.settings.deflate)
         await socket.prepare(request)
         if request.transport is None or not self.connections.open():
             await socket.close(code=CloseCode.CROWDED)

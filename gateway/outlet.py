@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 from gateway import wire
 from gateway.boxes import Box
 from gateway.errors import CloseCode
+from gateway.forms import Form
+from gateway.ring import Slice
 from gateway.watch import Mode, Watch
 
 
@@ -43,14 +45,18 @@ class Outlet:
         "closed",
         "cursors",
         "events",
+        "form",
         "queued",
         "size",
         "transport",
         "unacked",
     )
 
-    def __init__(self, transport: Transport, close: Callable[[CloseCode, str], None]) -> None:
+    def __init__(
+        self, transport: Transport, form: Form, close: Callable[[CloseCode, str], None]
+    ) -> None:
         self.transport = transport
+        self.form = form
         self.close = close
         self.events: list[bytes] = []
         self.size = 0
@@ -85,7 +91,7 @@ class Outlet:
         behind, self.behind = self.behind, []
         for watch in behind:
             gaps += self._collect(watch, events, max_bytes)
-        return Written(wire.frame(events), len(events), gaps) if events else None
+        return Written(self.form.frame(events), len(events), gaps) if events else None
 
     def rest(self, watch: Watch) -> list[bytes]:
         """All that a live watch lacks, whatever its size: its last delivery."""
@@ -112,18 +118,27 @@ class Outlet:
             watch.behind = False
         self.behind.clear()
 
+    def advance(self, watch: Watch, part: Slice) -> None:
+        """A part of the ring is written: the watch stands behind it."""
+        watch.place, watch.seq = part.place, part.head
+        watch.behind = part.place < watch.box.channel.ring.end
+        if self.acks:
+            self.unacked[watch] = None
+        if watch.behind:
+            self.behind.append(watch)
+
     def _take_shared(self, max_bytes: int) -> Written | None:
         watch = self.behind[0]
         ring = watch.box.channel.ring
         if watch.mode is Mode.LIVE and ring.first <= watch.place < ring.end:
             part = ring.since(watch.place, max_bytes)
             self.behind.clear()
-            self._advance(watch, part.place, part.head)
-            return Written(part.frame, len(part.events), 0)
+            self.advance(watch, part)
+            return Written(part.frame(self.form), len(part.events), 0)
         events: list[bytes] = []
         self.behind.clear()
         gaps = self._collect(watch, events, max_bytes)
-        return Written(wire.frame(events), len(events), gaps) if events else None
+        return Written(self.form.frame(events), len(events), gaps) if events else None
 
     def _collect(self, watch: Watch, events: list[bytes], max_bytes: int) -> int:
         if watch.mode is Mode.NOTIFY:
@@ -135,7 +150,7 @@ class Outlet:
         gap = self._pass_gap(watch, events)
         part = watch.box.channel.ring.since(watch.place, max_bytes)
         events += part.events
-        self._advance(watch, part.place, part.head)
+        self.advance(watch, part)
         return int(gap)
 
     def _pass_gap(self, watch: Watch, events: list[bytes]) -> bool:
@@ -147,14 +162,6 @@ class Outlet:
             events.append(gap_event(watch, ring.base))
         watch.place, watch.seq = ring.first, max(watch.seq, ring.base)
         return ring.base > 0
-
-    def _advance(self, watch: Watch, place: int, head: int) -> None:
-        watch.place, watch.seq = place, head
-        watch.behind = place < watch.box.channel.ring.end
-        if self.acks:
-            self.unacked[watch] = None
-        if watch.behind:
-            self.behind.append(watch)
 
 
 def cursor_event(box: Box, ref: wire.Ref = None, read: int | None = None) -> bytes:

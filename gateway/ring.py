@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from gateway import wire
+from gateway.forms import Form
 
 
 class Budget:
@@ -23,20 +23,20 @@ class Slice:
     `place` and `head` are those after the last event.
     """
 
-    __slots__ = ("_frame", "events", "head", "place")
+    __slots__ = ("_frames", "events", "head", "place")
 
     def __init__(self, events: list[bytes], place: int, head: int) -> None:
         self.events = events
         self.place = place
         self.head = head
-        self._frame: bytes | None = None
+        self._frames: dict[Form, bytes] = {}
 
-    @property
-    def frame(self) -> bytes:
-        """The events as one ready frame, made for the first who asks."""
-        if self._frame is None:
-            self._frame = wire.frame(self.events)
-        return self._frame
+    def frame(self, form: Form) -> bytes:
+        """The events as one ready frame, made for the first who asks in this form."""
+        ready = self._frames.get(form)
+        if ready is None:
+            ready = self._frames[form] = form.frame(self.events)
+        return ready
 
 
 class Ring:

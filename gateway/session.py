@@ -16,6 +16,7 @@ from aiohttp import WSMessage, WSMsgType
 from gateway import wire
 from gateway.auth import Identity
 from gateway.boxes import Box, User
+from gateway.codecs import Codec
 from gateway.errors import CloseCode, Disconnect
 from gateway.hub import Hub
 from gateway.limits import FrameRate, Quota
@@ -34,6 +35,7 @@ PING = b"\x89\x00"
 CONGESTED_SECONDS = 0.05
 """How often a full socket is looked at before more of the client's frames are read."""
 
+_data_types = (WSMsgType.TEXT, WSMsgType.BINARY)
 _closing_types = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
@@ -80,7 +82,7 @@ class Session:
         self.id = uuid.uuid4().hex
         self.state = State.NEW
         self.identity = identity
-        self.outlet = Outlet(transport, self.close)
+        self.outlet = Outlet(transport, socket.form, self.close)
         self.quota = Quota(settings.requests_per_session)
         self.watches: dict[str, Watch] = {}
         self.synced = False
@@ -89,6 +91,10 @@ class Session:
         self.renewed = 0.0
         self.last_seen = self._loop.time()
         self._user: User | None = None
+
+    @property
+    def _codec(self) -> Codec:
+        return self.outlet.form.codec
 
     @property
     def user(self) -> User:
@@ -259,15 +265,15 @@ class Session:
             raise Disconnect(CloseCode.IDLE, "no hello in time") from None
 
     async def _receive(self) -> bytes | None:
-        """The next text frame; None at the end."""
+        """The next frame of the client's codec; None at the end."""
         while True:
             message = await self._socket.receive()
             self.last_seen = self._loop.time()
-            if message.type is WSMsgType.TEXT:
+            if message.type is self._codec.message_type:
                 self._metrics.frames_in.inc()
                 return bytes(message.data)
-            if message.type is WSMsgType.BINARY:
-                raise Disconnect(CloseCode.PROTOCOL, "frames are text")
+            if message.type in _data_types:
+                raise Disconnect(CloseCode.PROTOCOL, f"frames are {self._codec.message_type.name}")
             if message.type in _closing_types:
                 return None
             await self._control(message)
@@ -285,7 +291,7 @@ class Session:
         if wait:
             self._limit(data, wait)
             return
-        frame = wire.decode(data)
+        frame = self._codec.decode(data)
         if isinstance(frame, wire.BadFrame):
             self.refuse(frame.error, frame.ref)
             return
@@ -313,7 +319,7 @@ class Session:
     def _limit(self, data: bytes, wait: float) -> None:
         self._check_abuse()
         message = f"at most {self._settings.frame_rate:g} frames a second"
-        self.refuse(Refused(Code.RATE_LIMITED, message, wait), wire.frame_ref(data))
+        self.refuse(Refused(Code.RATE_LIMITED, message, wait), self._codec.ref(data))
 
     def _check_abuse(self) -> None:
         if self._rate.abused:

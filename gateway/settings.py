@@ -79,6 +79,11 @@ class Settings(BaseSettings):
         ge=1024,
         description="Bytes of a client's frame: a body with room for its envelope and escapes.",
     )
+    deflate: bool = Field(
+        default=True,
+        description="Compress frames for clients that ask for it, and read theirs. Whoever sees the "
+        "length of encrypted frames may learn what was written together: switch it off where that matters.",
+    )
     frame_rate: float = Field(
         default=100.0, gt=0, description="Frames per second of one connection: far above typing."
     )

@@ -1,13 +1,12 @@
-"""The JSON form of the WebSocket: client frames, events, and the bytes of a server frame.
+"""What goes over the WebSocket: client frames, and events as JSON.
 
-Everything that knows how a frame looks is here; elsewhere frames are structs and events are bytes.
+Everything that knows how they look is here; elsewhere frames are structs and events are bytes.
+How server frames are made of events, and what of it is Protobuf, is for `gateway.forms`.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
-from struct import Struct as Layout
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -33,8 +32,6 @@ from streams.schemas import (
 )
 from tables.rows import Message, Policy, Priority, Reach
 from tables.rows import Mode as Delivery
-
-SUBPROTOCOL = "readcast.json"
 
 Ref = (
     Annotated[str, Meta(max_length=128)]
@@ -305,7 +302,7 @@ class DeletePost(PostFrame, frozen=True, kw_only=True, tag="delete"):
 class SetState(PostFrame, frozen=True, kw_only=True, tag="state"):
     """Say what a post is now; null: nothing any more."""
 
-    state: StateName | None
+    state: StateName | None = None
 
 
 class AuthorFrame(Frame, frozen=True, kw_only=True):
@@ -526,22 +523,3 @@ def message_event(mailbox: str, row: Message) -> bytes:
 def recalled_event(mailbox: str, seq: int, by: str | None, ref: Ref = None) -> bytes:
     """Encode a `recalled` event; `by` is null where only the fact is known."""
     return event("recalled", ref, mailbox=mailbox, seq=seq, by=by)
-
-
-_short = Layout("!BB").pack
-_medium = Layout("!BBH").pack
-_long = Layout("!BBQ").pack
-_FINAL_TEXT = 0x81
-
-
-def frame(events: Iterable[bytes]) -> bytes:
-    """The bytes of one WebSocket text frame that holds an array of encoded events."""
-    payload = b",".join(events)
-    length = len(payload) + 2
-    if length < 126:
-        header = _short(_FINAL_TEXT, length)
-    elif length < 1 << 16:
-        header = _medium(_FINAL_TEXT, 126, length)
-    else:
-        header = _long(_FINAL_TEXT, 127, length)
-    return b"%b[%b]" % (header, payload)

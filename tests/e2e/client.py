@@ -12,10 +12,12 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.e2e import protobuf
 from tests.records import Refused, new_id
 
 Event = dict[str, Any]
 
+PROTO = "readcast.proto"
 ANSWER_SECONDS = 20
 SMALL_BUFFER = 4096
 
@@ -43,6 +45,7 @@ class Client:
         *,
         headers: Mapping[str, str] | None = None,
         subprotocol: str | None = "readcast.json",
+        deflate: bool = False,
         small_buffers: bool = False,
         **options: Any,
     ) -> Self:
@@ -54,7 +57,7 @@ class Client:
             additional_headers=headers,
             subprotocols=[subprotocol] if subprotocol else None,
             max_size=None,
-            compression=None,
+            compression="deflate" if deflate else None,
             ping_interval=None,
             proxy=None,
             **options,
@@ -74,7 +77,10 @@ class Client:
         return ref
 
     async def put(self, frame: Any) -> None:
-        await self.put_raw(orjson.dumps(frame).decode())
+        if self.subprotocol == PROTO:
+            await self.put_raw(protobuf.client_frame(frame))
+        else:
+            await self.put_raw(orjson.dumps(frame).decode())
 
     async def put_raw(self, frame: str | bytes) -> None:
         await self._connection.send(frame)
@@ -200,13 +206,22 @@ class Client:
             self._news.notify_all()
 
     async def _take(self, frame: str | bytes) -> None:
-        events = orjson.loads(frame)
-        if not isinstance(events, list):
-            raise TypeError(f"a server frame is an array of events, got {frame[:200]!r}")
+        events = self._read_events(frame)
         async with self._news:
             self.events += events
             self.inbox += events
             self._news.notify_all()
+
+    def _read_events(self, frame: str | bytes) -> list[Event]:
+        if self.subprotocol == PROTO:
+            assert isinstance(frame, bytes)
+            return [*protobuf.server_events(frame)]
+        assert isinstance(frame, str)
+        protobuf.check_known(frame)
+        events = orjson.loads(frame)
+        if not isinstance(events, list):
+            raise TypeError(f"a server frame is an array of events, got {frame[:200]!r}")
+        return events
 
 
 async def slow_socket(url: str) -> socket.socket:

@@ -16,8 +16,26 @@ Party = Callable[..., Awaitable[list[Any]]]
 Open = Callable[..., Awaitable[Tab]]
 
 
+WIRES: dict[str, dict[str, Any]] = {
+    "json": {"subprotocol": "readcast.json"},
+    "proto": {"subprotocol": "readcast.proto", "deflate": True},
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of a module with the mark `both_wires` run once in JSON, once in deflated Protobuf."""
+    if "wire" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_wires"):
+        metafunc.parametrize("wire", WIRES, indirect=True)
+
+
 @pytest.fixture
-async def connect(stack: System) -> AsyncIterator[Connect]:
+def wire(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """How clients connect; JSON, unless a test runs over both."""
+    return WIRES[getattr(request, "param", "json")]
+
+
+@pytest.fixture
+async def connect(stack: System, wire: dict[str, Any]) -> AsyncIterator[Connect]:
     """connect(user, url=..., **hello fields): a session that has said hello."""
     opened: list[Client] = []
 
@@ -27,7 +45,7 @@ async def connect(stack: System) -> AsyncIterator[Connect]:
         return client
 
     async def dial(user: str = "", url: str | None = None, **options: Any) -> Client:
-        client = await Client.open(url or stack.ws, user, **options)
+        client = await Client.open(url or stack.ws, user, **wire | options)
         opened.append(client)
         return client
 

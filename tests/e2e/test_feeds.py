@@ -10,6 +10,8 @@ from tests.processes import Gateway, System
 from tests.records import new_id, unique
 from tests.waiting import soon
 
+pytestmark = pytest.mark.both_wires
+
 MODES = ("pull", "push", "auto")
 
 

@@ -8,6 +8,8 @@ from tests.e2e.client import seqs
 from tests.e2e.conftest import Connect, Party
 from tests.records import Refused, new_id, unique
 
+pytestmark = pytest.mark.both_wires
+
 
 async def test_create_makes_an_empty_group_owned_by_its_maker(connect: Connect):
     alice = await connect(unique("alice"))

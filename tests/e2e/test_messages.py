@@ -10,6 +10,8 @@ from tests.processes import Gateway, System
 from tests.records import new_id, unique
 from tests.waiting import soon
 
+pytestmark = pytest.mark.both_wires
+
 FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 
 BODIES = [

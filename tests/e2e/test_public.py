@@ -3,11 +3,15 @@
 import time
 from typing import Any
 
+import pytest
+
 from tests.e2e.client import Client
 from tests.e2e.conftest import Connect
 from tests.processes import Gateway, System
 from tests.records import new_id, unique
 from tests.waiting import soon
+
+pytestmark = pytest.mark.both_wires
 
 EVERYBODY = {"percent": 100, "users": []}
 

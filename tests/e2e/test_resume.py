@@ -7,6 +7,8 @@ from tests.e2e.conftest import Connect, Party
 from tests.processes import Gateway
 from tests.records import new_id, unique
 
+pytestmark = pytest.mark.both_wires
+
 FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 
 

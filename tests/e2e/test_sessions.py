@@ -13,6 +13,8 @@ from tests.processes import Gateway, System
 from tests.records import Refused, unique
 from tests.waiting import soon
 
+pytestmark = pytest.mark.both_wires
+
 
 async def test_hello_is_answered_with_who_you_are_and_the_limits(stack: System, dial: Connect):
     alice = unique("alice")

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import pytest
+
 from streams.ids import direct_mailbox
 from tests.e2e.client import Client, Event
 from tests.e2e.conftest import Connect, Party
 from tests.processes import Gateway, System
 from tests.records import new_id, unique
+
+pytestmark = pytest.mark.both_wires
 
 
 async def mixed(

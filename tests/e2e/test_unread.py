@@ -2,10 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from tests.e2e.client import Client
 from tests.e2e.conftest import Connect, Party
 from tests.processes import Gateway
 from tests.records import new_id, unique
+
+pytestmark = pytest.mark.both_wires
 
 
 async def say(client: Client, group: str, count: int) -> None:

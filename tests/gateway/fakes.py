@@ -11,12 +11,15 @@ import msgspec
 from gateway.answers import Fact
 from gateway.boxes import User
 from gateway.channel import Channel
+from gateway.codecs import CODECS
 from gateway.errors import CloseCode
+from gateway.forms import FORMS
 from gateway.outlet import Outlet
 from gateway.ring import Budget, Ring
 from streams.ids import direct_mailbox
 from tables.rows import Member, Message, Position
 
+JSON = FORMS[CODECS[0].subprotocol, 0]
 EPOCH = "0b9f7f0c-6d6c-4a2b-9f2e-1c9e0a4f1a01"
 
 
@@ -52,7 +55,7 @@ class Client:
     def __init__(self) -> None:
         self.transport = FakeTransport()
         self.closed: list[CloseCode] = []
-        self.outlet = Outlet(self.transport, self._close)
+        self.outlet = Outlet(self.transport, JSON, self._close)
 
     def _close(self, code: CloseCode, _reason: str) -> None:
         self.closed.append(code)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gateway import wire
 from gateway.errors import Disconnect
 from streams.errors import Code, Refused
-from tests.gateway.fakes import events_of, message, payload
+from tests.gateway.fakes import message
 
 UUID = "0b9f7f0c-6d6c-4a2b-9f2e-1c9e0a4f1a01"
 
@@ -97,17 +97,6 @@ def test_a_frame_names_only_its_user():
     assert decode(op="ping", by="alice", **{"from": "alice"}).names_only("alice")
     assert not decode(op="ping", **{"from": "bob"}).names_only("alice")
     assert not decode(op="ping", user="bob").names_only("alice")
-
-
-@given(st.lists(st.text(max_size=40_000), max_size=4))
-def test_a_server_frame_holds_its_events(texts):
-    events = [wire.event("x", text=text) for text in texts]
-    assert events_of(wire.frame(events)) == [{"op": "x", "text": text} for text in texts]
-
-
-@pytest.mark.parametrize("length", [0, 123, 124, 65_533, 65_534, 200_000])
-def test_the_header_tells_the_length(length):
-    assert payload(wire.frame([b" " * length])) == b"[" + b" " * length + b"]"
 
 
 def test_a_message_is_encoded_with_its_body_as_stored():
