@@ -23,6 +23,10 @@ NAMES = (
     "feed_page_hybrid_vs_push",
     "feed_page_vs_redis",
     "public_release_15k",
+    "fanout_spaced_vs_floor",
+    "fanout_burst_vs_floor",
+    "fanout_last_listener_vs_floor",
+    "memory_per_connection",
 )
 RESULTS = BUILD / "bench.json"
 

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
+from typing import NamedTuple, Self
 
 from gateway.boxes import Box
 from gateway.channel import Channel
@@ -19,8 +21,22 @@ from gateway.watch import Mode, Watch
 TURN_SECONDS = 0.005
 """Longest stretch of writing before sockets and the log get their turn again."""
 
+LARGE = 64
+"""Live watches from which on a channel is swept. Also how many a sweep serves before others have their turn."""
+
 LOOK_AGAIN_SECONDS = 0.05
 """How often a socket that was full is looked at."""
+
+
+class Sweep(NamedTuple):
+    """A way through the live watches of a channel, and where its ring ended at the start."""
+
+    watches: Iterator[Watch]
+    end: int
+
+    @classmethod
+    def begin(cls, channel: Channel) -> Self:
+        return cls(iter(list(channel.live)), channel.ring.end)
 
 
 class Hub:
@@ -28,6 +44,9 @@ class Hub:
 
     A turn runs after new events (`call_soon`), gives every waiting outlet whose socket takes more
     one write, and continues in the next turn of the loop when time is up.
+
+    The many watches of a large channel are swept instead: those that lack nothing else are
+    written to one after the other, and wait in no queue before others. Sweeps and the queue take turns.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -38,6 +57,7 @@ class Hub:
         self._dirty: dict[Channel, None] = {}
         self._touched: dict[Channel, None] = {}
         self._queue: deque[Outlet] = deque()
+        self._sweeps: dict[Channel, Sweep] = {}
         self._blocked: dict[Outlet, None] = {}
         self._scheduled = False
         self._frames = self._events = self._gaps = 0
@@ -63,6 +83,7 @@ class Hub:
             channel.ring.close()
             self._dirty.pop(channel, None)
             self._touched.pop(channel, None)
+            self._sweeps.pop(channel, None)
 
     @contextmanager
     def held(self, channel: Channel) -> Iterator[None]:
@@ -89,6 +110,7 @@ class Hub:
         channel = watch.box.channel
         channel.live.pop(watch, None)
         channel.notify.pop(watch, None)
+        watch.mode = Mode.OFF
         watch.outlet.drop(watch)
         self.release(channel)
 
@@ -140,11 +162,14 @@ class Hub:
         self._scheduled = False
         self._mark_dirty()
         deadline = self._loop.time() + TURN_SECONDS
-        while self._queue:
-            self._serve(self._queue.popleft())
+        while self._queue or self._sweeps:
+            for _ in range(min(len(self._queue), LARGE)):
+                self._serve(self._queue.popleft())
+            if self._sweeps:
+                self._sweep(next(iter(self._sweeps)))
             if self._loop.time() > deadline:
                 break
-        if self._queue:
+        if self._queue or self._sweeps:
             self._schedule()
         else:
             self._unshare()
@@ -158,9 +183,43 @@ class Hub:
         dirty, self._dirty = self._dirty, {}
         for channel in dirty:
             self._touched[channel] = None
+            if len(channel.live) >= LARGE:
+                self._sweeps.setdefault(channel, Sweep.begin(channel))
+                continue
             for watch in channel.live:
                 if not watch.behind:
                     self._mark(watch)
+
+    def _sweep(self, channel: Channel) -> None:
+        """Serve the next watches of a large channel; it comes after the others then."""
+        sweep = self._sweeps.pop(channel)
+        watches = list(islice(sweep.watches, LARGE))
+        self._write_shared(channel, watches)
+        if len(watches) == LARGE:
+            self._sweeps[channel] = sweep
+        elif sweep.end < channel.ring.end:
+            # Those who were served before the last events came lack them.
+            self._sweeps[channel] = Sweep.begin(channel)
+
+    def _write_shared(self, channel: Channel, watches: list[Watch]) -> None:
+        """Write to each what it lacks of the channel; whoever lacks more, or is full, is queued."""
+        ring, limit = channel.ring, self._settings.write_bytes
+        first, end = ring.first, ring.end
+        for watch in watches:
+            place, outlet = watch.place, watch.outlet
+            if place >= end or watch.behind or outlet.closed or watch.mode is not Mode.LIVE:
+                continue
+            transport = outlet.transport
+            if outlet.queued or place < first or transport.get_write_buffer_size():
+                self._mark(watch)
+            elif not transport.is_closing():
+                part = ring.since(place, limit)
+                transport.write(part.frame(outlet.form))
+                outlet.advance(watch, part)
+                self._frames += 1
+                self._events += len(part.events)
+                if watch.behind:
+                    self._enqueue(outlet)
 
     def _mark(self, watch: Watch) -> None:
         outlet = watch.outlet

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.answers import Fact
 from gateway.errors import CloseCode
-from gateway.hub import Hub
+from gateway.hub import LARGE, Hub
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.watch import Mode
@@ -40,16 +40,17 @@ async def turn() -> None:
     await asyncio.sleep(0)
 
 
-async def test_every_watcher_gets_every_message_once_in_order():
+@pytest.mark.parametrize("watchers", [3, LARGE, 3 * LARGE + 1])
+async def test_every_watcher_gets_every_message_once_in_order(watchers: int):
     hub = make_hub()
-    group, clients = Group(hub), [Client() for _ in range(3)]
+    group, clients = Group(hub), [Client() for _ in range(watchers)]
     for client in clients:
         group.watch(client)
     group.send(2)
     await turn()
     group.send()
     await turn()
-    assert [client.seqs for client in clients] == [[1, 2, 3]] * 3
+    assert [client.seqs for client in clients] == [[1, 2, 3]] * watchers
 
 
 async def test_watchers_at_one_place_get_the_same_bytes_in_one_write():
@@ -61,6 +62,43 @@ async def test_watchers_at_one_place_get_the_same_bytes_in_one_write():
     await turn()
     assert len(one.transport.written) == 1
     assert one.transport.written[0] is other.transport.written[0]
+
+
+async def test_messages_that_come_during_a_sweep_reach_everybody_once(monkeypatch):
+    monkeypatch.setattr("gateway.hub.TURN_SECONDS", 0.0)
+    hub = make_hub()
+    group, clients = Group(hub), [Client() for _ in range(3 * LARGE)]
+    watches = [group.watch(client) for client in clients]
+    full, left = clients[-1], clients[-2]
+    full.transport.buffered = 1 << 30
+    for _ in range(5):
+        group.send()
+        await asyncio.sleep(0)
+    hub.detach(watches[-2])
+    await until(lambda: all(client.seqs == [1, 2, 3, 4, 5] for client in clients[:-2]))
+    seen = list(left.seqs)
+    full.transport.buffered = 0
+    await until(lambda: full.seqs == [1, 2, 3, 4, 5])
+    assert left.seqs == seen == [1, 2, 3, 4, 5][: len(seen)]
+    assert len(seen) < 5
+
+
+async def test_a_large_group_lets_others_have_their_turn(monkeypatch):
+    monkeypatch.setattr("gateway.hub.TURN_SECONDS", 0.0)
+    hub = make_hub()
+    large, small = Group(hub), Group(hub, "group:small")
+    crowd, few = [Client() for _ in range(10 * LARGE)], [Client() for _ in range(3)]
+    for client in crowd:
+        large.watch(client)
+    for client in few:
+        small.watch(client)
+    large.send()
+    await asyncio.sleep(0)
+    small.send()
+    await turn()
+    assert all(client.seqs == [1] for client in few)
+    assert any(client.seqs == [] for client in crowd)
+    await until(lambda: all(client.seqs == [1] for client in crowd))
 
 
 async def test_one_write_holds_what_is_missing_from_all_mailboxes():
@@ -210,13 +248,16 @@ async def test_a_closed_outlet_gets_nothing():
     assert client.transport.written == []
 
 
-async def test_a_long_turn_leaves_time_for_others(monkeypatch):
+@pytest.mark.parametrize("large", [True, False])
+async def test_a_long_turn_leaves_time_for_others(monkeypatch, large: bool):
     monkeypatch.setattr("gateway.hub.TURN_SECONDS", 0.0)
     hub = make_hub()
-    group, clients = Group(hub), [Client() for _ in range(50)]
-    for client in clients:
-        group.watch(client)
-    group.send()
+    groups = [Group(hub, f"group:{number}") for number in range(1 if large else 3)]
+    clients = [Client() for _ in range(3 * (LARGE - 1))]
+    for number, client in enumerate(clients):
+        groups[number % len(groups)].watch(client)
+    for group in groups:
+        group.send()
     await turn()
     assert any(client.seqs == [] for client in clients)
     await until(lambda: all(client.seqs == [1] for client in clients))
