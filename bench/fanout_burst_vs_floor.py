@@ -1,5 +1,4 @@
-"""Deliveries per second to 5,000 listeners of 1,000 messages sent as fast as Kafka takes them, against `send` in a loop.
-"""
+"""Deliveries/s to 5,000 listeners of 1,000 messages sent as fast as Kafka takes them, against `send` in a loop."""
 
 import statistics
 
