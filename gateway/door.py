@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 
-from gateway.addresses import Proxies, place
+from gateway.addresses import place
 from gateway.headers import SECURITY
-from gateway.limits import Connections
-from gateway.settings import Settings
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
 
 BACKLOG = 4_096
 """Sockets that may wait to be accepted: all clients of another gateway come back at once."""
+
+NO_LOG: dict[str, Any] = {"access_log": None}
+"""Requests are not logged: they may carry tokens."""
 
 HTTP_BAD_REQUEST = 400
 
@@ -31,21 +33,26 @@ FULL = (
 class Door(web.RequestHandler):
     """One accepted socket. Those of a proxy are counted by what it says, in the handshake."""
 
-    __slots__ = ("_connections", "_place", "_proxies")
+    __slots__ = ("_gateway", "_place")
 
     def __init__(
-        self, server: web.Server, connections: Connections, proxies: Proxies, **options: Any
+        self, server: web.Server, gateway: Gateway, *, loop: asyncio.AbstractEventLoop
     ) -> None:
-        super().__init__(server, **options)
-        self._connections = connections
-        self._proxies = proxies
+        # aiohttp's keep-alive begins when the socket is accepted, and bytes don't prolong it.
+        super().__init__(
+            server,
+            loop=loop,
+            **NO_LOG,
+            keepalive_timeout=gateway.settings.handshake_seconds,
+        )
+        self._gateway = gateway
         self._place: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the socket in, or turn it away at once."""
         peer = peer_of(transport)
-        if not self._proxies.trusts(peer):
-            if not self._connections.arrive(place(peer)):
+        if not self._gateway.proxies.trusts(peer):
+            if not self._gateway.connections.arrive(place(peer)):
                 self._turn_away(transport)
                 return
             self._place = place(peer)
@@ -54,7 +61,7 @@ class Door(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """The socket is gone."""
         if self._place is not None:
-            self._connections.depart(self._place)
+            self._gateway.connections.depart(self._place)
             self._place = None
         super().connection_lost(exc)
 
@@ -75,6 +82,7 @@ class Door(web.RequestHandler):
         return response
 
     def _turn_away(self, transport: asyncio.BaseTransport) -> None:
+        self._gateway.metrics.turned_away.labels("address").inc()
         self.close()
         socket = cast("asyncio.Transport", transport)
         socket.write(FULL)
@@ -88,32 +96,18 @@ def peer_of(transport: asyncio.BaseTransport) -> str:
 
 
 async def listen(
-    runner: web.AppRunner,
-    gateway: Gateway,
-    settings: Settings,
-    tls: SSLContext | None = None,
-    **options: Any,
+    runner: web.AppRunner, gateway: Gateway, tls: SSLContext | None = None, **options: Any
 ) -> asyncio.Server:
     """Accept sockets at the address of the settings; `options` are those of `create_server`.
 
     Who completes no TLS handshake, or no head of a request, is cut off after `handshake_seconds`.
     """
-    loop = asyncio.get_running_loop()
+    loop, settings = asyncio.get_running_loop(), gateway.settings
     server = runner.server
     if server is None:
         raise RuntimeError("set the runner up before it listens")
 
-    def door() -> Door:
-        # aiohttp's keep-alive begins when the socket is accepted, and bytes don't prolong it.
-        return Door(
-            server,
-            gateway.connections,
-            gateway.proxies,
-            loop=loop,
-            access_log=None,
-            keepalive_timeout=settings.handshake_seconds,
-        )
-
     if tls is not None:
         options |= {"ssl": tls, "ssl_handshake_timeout": settings.handshake_seconds}
+    door = partial(Door, server, gateway, loop=loop)
     return await loop.create_server(door, settings.host, settings.port, backlog=BACKLOG, **options)

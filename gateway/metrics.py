@@ -40,6 +40,13 @@ class Metrics:
         self.errors = Counter(
             "readcast_gateway_errors", "Refused requests.", ["code"], registry=self.registry
         )
+        self.turned_away = Counter(
+            "readcast_gateway_turned_away",
+            "Sockets that did not become sessions: too many of an address or in all, a page of a "
+            "foreign origin, a bad token in the handshake, a gateway that starts or leaves.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.closes = Counter(
             "readcast_gateway_closes", "Sessions closed by us.", ["code"], registry=self.registry
         )

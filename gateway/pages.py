@@ -32,6 +32,7 @@ DEMO_SECONDS = 12 * 3_600
 GATEWAY = web.AppKey("gateway", Gateway)
 
 routes = web.RouteTableDef()
+monitor_routes = web.RouteTableDef()
 demo_routes = web.RouteTableDef()
 file_routes = web.RouteTableDef()
 
@@ -47,9 +48,19 @@ def web_app(gateway: Gateway) -> web.Application:
     app = web.Application(client_max_size=64 * 1024)
     app[GATEWAY] = gateway
     app.add_routes(routes)
+    app.add_routes(monitor_routes)
     if gateway.settings.demo:
         app.add_routes(demo_routes)
     app.add_routes(file_routes)
+    app.on_response_prepare.append(secure)
+    return app
+
+
+def monitor_app(gateway: Gateway) -> web.Application:
+    """Health and metrics of this process alone: processes that share a port each have one."""
+    app = web.Application()
+    app[GATEWAY] = gateway
+    app.add_routes(monitor_routes)
     app.on_response_prepare.append(secure)
     return app
 
@@ -66,13 +77,13 @@ async def console(_request: web.Request) -> web.StreamResponse:
     return _page("console.html")
 
 
-@routes.get("/healthz")
+@monitor_routes.get("/healthz")
 async def healthz(_request: web.Request) -> web.Response:
     """The process lives."""
     return web.Response(text="ok\n")
 
 
-@routes.get("/readyz")
+@monitor_routes.get("/readyz")
 async def readyz(request: web.Request) -> web.Response:
     """Clients may come."""
     if request.app[GATEWAY].is_ready:
@@ -80,7 +91,7 @@ async def readyz(request: web.Request) -> web.Response:
     return web.Response(text="not ready\n", status=503)
 
 
-@routes.get("/metrics")
+@monitor_routes.get("/metrics")
 async def metrics(request: web.Request) -> web.Response:
     """The Prometheus text format."""
     return web.Response(
@@ -94,9 +105,12 @@ async def websocket(request: web.Request) -> web.StreamResponse:
     """The socket: checks what can be checked before the upgrade."""
     gateway = request.app[GATEWAY]
     origin, host = request.headers.get("Origin"), request.headers.get("Host")
+    turned_away = gateway.metrics.turned_away.labels
     if not origin_allowed(origin, host, gateway.settings.origins):
+        turned_away("origin").inc()
         raise web.HTTPForbidden(text="this origin may not connect\n")
     if not gateway.is_ready or gateway.connections.is_full:
+        turned_away("full" if gateway.is_ready else "not ready").inc()
         raise web.HTTPServiceUnavailable(text="come back later\n", headers={"Retry-After": "5"})
     identity = _identity(request, gateway)
     with _counted(request, gateway):
@@ -152,6 +166,7 @@ def _counted(request: web.Request, gateway: Gateway) -> Iterator[None]:
     forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
     client = gateway.proxies.client(peer, forwarded)
     if not gateway.connections.arrive(client):
+        gateway.metrics.turned_away.labels("address").inc()
         text = f"too many connections of {client}\n"
         raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": "30"})
     try:
@@ -167,5 +182,6 @@ def _identity(request: web.Request, gateway: Gateway) -> Identity | None:
     try:
         return gateway.tokens.verify(token)
     except Disconnect as error:
+        gateway.metrics.turned_away.labels("token").inc()
         reason = "expired" if error.code is CloseCode.EXPIRED else "bad"
         raise web.HTTPUnauthorized(text=f"{reason} token\n") from None

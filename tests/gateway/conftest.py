@@ -92,7 +92,7 @@ async def house_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Open]:
         pipeline.rows = gateway._rows
         runner = web.AppRunner(web_app(gateway), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        server = await listen(runner, gateway, settings)
+        server = await listen(runner, gateway)
         gateway.start()
         await until(lambda: gateway.is_ready)
         house = House(pipeline, gateway, server.sockets[0].getsockname()[1])

@@ -170,6 +170,20 @@ async def test_a_flood_of_pings_closes_only_its_own_socket(house_of: Open):
     assert (await other.request("ping"))["op"] == "pong"
 
 
+async def test_who_is_turned_away_is_counted(house_of: Open, raw):
+    house = await house_of(connections_per_address=1, trusted_proxies="127.0.0.1")
+    assert await forwarded(house, "192.0.2.7") == 101
+    assert await forwarded(house, "192.0.2.7") == 429
+    for headers in ({"Origin": "https://evil.example"}, {"Authorization": "Bearer x"}):
+        with pytest.raises(InvalidStatus):
+            await house.dial(headers=headers)
+    house.gateway.draining = True
+    assert await forwarded(house, "192.0.2.8") == 503
+    exposed = house.gateway.metrics.exposition().decode()
+    for reason in ("address", "origin", "token", "not ready"):
+        assert f'readcast_gateway_turned_away_total{{reason="{reason}"}} 1.0' in exposed
+
+
 # Tokens during a session
 
 
