@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import signal
@@ -18,7 +19,8 @@ from gateway.auth import Tokens
 from gateway.door import listen
 from gateway.errors import CannotStart
 from gateway.keys import KeyFile
-from gateway.pages import web_app
+from gateway.pages import monitor_app, web_app
+from gateway.processes import is_member, supervise, watch_lifeline
 from gateway.settings import Settings
 from gateway.tls import tls_context
 
@@ -28,17 +30,36 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> int:
-    """Run one gateway; the exit code is 0 after a drain and 2 if it can't start."""
+    """Run the gateways of this host; the exit code is 0 after a drain and 2 if they can't start."""
+    processes = arguments().processes
     try:
         settings = Settings()
         keys = settings.pipeline.auth_keys
         tokens = Tokens(settings.secret(), KeyFile(keys) if keys else None)
         tls = tls_context(settings)
+        set_up_logs(json=settings.log_json)
+        if processes > 1:
+            return supervise(settings, processes)
     except (CannotStart, ValidationError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    set_up_logs(json=settings.log_json)
     return uvloop.run(serve(settings, tokens, tls))
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="gateway processes that share the port, for instance one for each core (default: 1)",
+    )
+    parsed = parser.parse_args()
+    if parsed.processes < 1:
+        parser.error("--processes is at least 1")
+    return parsed
 
 
 async def serve(settings: Settings, tokens: Tokens, tls: ssl.SSLContext | None) -> int:
@@ -47,12 +68,16 @@ async def serve(settings: Settings, tokens: Tokens, tls: ssl.SSLContext | None) 
     gateway = Gateway(settings, tokens)
     runner = web.AppRunner(web_app(gateway), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
+    monitor = web.AppRunner(monitor_app(gateway), access_log=None)
     try:
-        server = await listen(runner, gateway, tls)
+        server = await listen(runner, gateway, tls, reuse_port=is_member() or None)
+        await listen_for_monitors(monitor, settings)
     except OSError as error:
-        sys.stderr.write(f"can't listen on {settings.host}:{settings.port}: {error.strerror}\n")
+        sys.stderr.write(f"can't listen: {error}\n")
+        await monitor.cleanup()
         await runner.cleanup()
         return 2
+    watch_lifeline(stopping)
     gateway.start()
     host, port = server.sockets[0].getsockname()[:2]
     log.info("listening", host=host, port=port, tls=tls is not None, demo=settings.demo)
@@ -63,8 +88,16 @@ async def serve(settings: Settings, tokens: Tokens, tls: ssl.SSLContext | None) 
     await gateway.drain()
     await gateway.stop()
     await runner.cleanup()
+    await monitor.cleanup()
     log.info("stopped")
     return 0
+
+
+async def listen_for_monitors(monitor: web.AppRunner, settings: Settings) -> None:
+    """Health and metrics on a port of their own, if there is one."""
+    if settings.metrics_port:
+        await monitor.setup()
+        await web.TCPSite(monitor, settings.metrics_host, settings.metrics_port).start()
 
 
 def stop_signal() -> asyncio.Event:

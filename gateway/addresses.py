@@ -12,6 +12,9 @@ IPV6_PREFIX = 64
 """Bits of an IPv6 address that name a client: who has one address has the rest of its network."""
 
 
+IPV6_LOOPBACK = str(IPv6Network("::/64"))
+
+
 class Proxies:
     """The networks whose word about a client's address is taken."""
 
@@ -53,6 +56,11 @@ def place_of(address: Address) -> str:
     if isinstance(address, IPv4Address):
         return str(address)
     return str(IPv6Network((address, IPV6_PREFIX), strict=False))
+
+
+def is_loopback(place: str) -> bool:
+    """Whether connections counted under a place come from this machine."""
+    return place == IPV6_LOOPBACK or place.startswith("127.")
 
 
 def parse(text: str) -> Address | None:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gateway.addresses import is_loopback
+
+PER_ADDRESS = 1_000
+"""Sockets of one address, unless a limit is set. Those of this machine itself are not counted then."""
+
 
 class TokenBucket:
     """`rate` per second, `burst` at once. Times are seconds of any clock that only grows."""
@@ -99,9 +104,10 @@ class Tally:
 class Connections:
     """Counts the connections of the process, of each address and of each user."""
 
-    def __init__(self, total: int, per_address: int, per_user: int) -> None:
+    def __init__(self, total: int, per_address: int | None, per_user: int) -> None:
         self._limit = total
-        self._addresses = Tally(per_address)
+        self._addresses = Tally(per_address or PER_ADDRESS)
+        self._counts_loopback = per_address is not None
         self._users = Tally(per_user)
         self.total = 0
 
@@ -123,11 +129,12 @@ class Connections:
 
     def arrive(self, place: str) -> bool:
         """Count one more socket from an address, if it may have it."""
-        return self._addresses.take(place)
+        return not self._is_counted(place) or self._addresses.take(place)
 
     def depart(self, place: str) -> None:
         """One socket from an address less."""
-        self._addresses.give(place)
+        if self._is_counted(place):
+            self._addresses.give(place)
 
     def enter(self, user: str) -> bool:
         """Count one more session of a user, if they may have it."""
@@ -136,3 +143,6 @@ class Connections:
     def leave(self, user: str) -> None:
         """One session of a user less."""
         self._users.give(user)
+
+    def _is_counted(self, place: str) -> bool:
+        return self._counts_loopback or not is_loopback(place)

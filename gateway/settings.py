@@ -44,6 +44,16 @@ class Settings(BaseSettings):
     port: int = Field(
         default=8080, ge=0, le=65535, description="Port to listen on; 0: any free one."
     )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address of the port for health and metrics alone."
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port for health and metrics alone, besides the first one, of the first process; "
+        "each further process has the next port. 0: none.",
+    )
     demo: bool = Field(
         default=False,
         validation_alias="READCAST_DEMO",
@@ -93,11 +103,12 @@ class Settings(BaseSettings):
     connections: int = Field(
         default=50_000, ge=1, description="Connections of the process: about 15 kB each."
     )
-    connections_per_address: int = Field(
-        default=1_000,
+    connections_per_address: int | None = Field(
+        default=None,
         ge=1,
         description="Sockets of one IPv4 address or IPv6 /64: an office or a carrier's gateway may "
-        "stand behind it. Those of trusted proxies are counted by what these say.",
+        "stand behind it. Those of trusted proxies are counted by what these say. Unset: 1000, and "
+        "any number from this machine itself.",
     )
     connections_per_user: int = Field(
         default=20, ge=1, description="Connections of one user: their devices and tabs."

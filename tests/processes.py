@@ -69,6 +69,11 @@ class Process:
         return self
 
     @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    @property
     def running(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
@@ -197,12 +202,16 @@ class Worker(Process):
 class Gateway(Process):
     """A gateway on a port of its own; a restart keeps the port."""
 
-    def __init__(self, name: str, folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, folder: Path, env: Mapping[str, str], arguments: Sequence[str] = ()
+    ) -> None:
         self.port = free_port()
         self.http = f"http://{HOST}:{self.port}"
         self.ws = f"ws://{HOST}:{self.port}/ws"
-        env = {**env, "READCAST_GATEWAY_PORT": str(self.port)}
-        super().__init__(name, [sys.executable, "-m", "gateway"], folder / f"{name}.log", env)
+        env = {"READCAST_GATEWAY_PORT": str(self.port), **env}
+        super().__init__(
+            name, [sys.executable, "-m", "gateway", *arguments], folder / f"{name}.log", env
+        )
 
     def ready(self) -> bool:
         try:
@@ -267,10 +276,10 @@ class System:
         self.workers.append(worker)
         return worker.start()
 
-    def gateway(self, **settings: str) -> Gateway:
+    def gateway(self, *arguments: str, **settings: str) -> Gateway:
         """Start one more gateway; not waited for."""
         name = f"gateway-{len(self.gateways) + 1}"
-        gateway = Gateway(name, self.folder, {**self._env, **settings})
+        gateway = Gateway(name, self.folder, {**self._env, **settings}, arguments)
         self.gateways.append(gateway)
         return gateway.start()
 

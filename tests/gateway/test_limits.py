@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits import Connections, FrameRate, Quota, TokenBucket
+from gateway.limits import PER_ADDRESS, Connections, FrameRate, Quota, TokenBucket
 
 
 def test_a_burst_passes_and_the_next_waits():
@@ -77,3 +77,15 @@ def test_connections_are_limited_for_each_user_and_address(take, give):
     assert take("two")
     give("one")
     assert take("one")
+
+
+def test_sockets_of_this_machine_are_counted_only_under_a_limit_that_was_set():
+    default = Connections(total=9, per_address=None, per_user=9)
+    for place in ("127.0.0.1", "127.3.2.1", "::/64"):
+        assert all(default.arrive(place) for _ in range(PER_ADDRESS + 1))
+        default.depart(place)
+    assert all(default.arrive("192.0.2.1") for _ in range(PER_ADDRESS))
+    assert not default.arrive("192.0.2.1")
+    chosen = Connections(total=9, per_address=1, per_user=9)
+    assert chosen.arrive("127.0.0.1")
+    assert not chosen.arrive("127.0.0.1")
