@@ -1,0 +1,1 @@
+"""Clients by the thousand: what they were promised is counted, and how long it took."""
