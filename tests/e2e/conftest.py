@@ -36,11 +36,14 @@ def wire(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture
 async def connect(stack: System, wire: dict[str, Any]) -> AsyncIterator[Connect]:
-    """connect(user, url=..., **hello fields): a session that has said hello."""
+    """connect(user, url=..., subprotocol=..., **hello fields): a session that has said hello."""
     opened: list[Client] = []
 
-    async def connect(user: str, url: str | None = None, **hello: Any) -> Client:
-        client = await dial(user=user, url=url)
+    async def connect(
+        user: str, url: str | None = None, subprotocol: str | None = None, **hello: Any
+    ) -> Client:
+        chosen = {"subprotocol": subprotocol} if subprotocol else {}
+        client = await dial(user=user, url=url, **chosen)
         await client.hello(stack.token(user), **hello)
         return client
 

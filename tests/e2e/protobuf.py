@@ -53,6 +53,8 @@ def put(message: Message, field: FieldDescriptor, value: Any) -> None:
         for key, one in value.items():
             fill_one(held[key], one)
     elif field.is_repeated:
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"{field.name} is a list, not {value!r}")
         held.extend(value)
     elif isinstance(held, Message):
         fill_one(held, value)

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from gateway.proto import readcast_pb2 as pb
 from tests.e2e.conftest import Connect, Party
+from tests.e2e.protobuf import client_frame
 from tests.processes import System
 from tests.records import new_id, unique
 
@@ -150,6 +152,27 @@ BAD_FRAMES: dict[str, tuple[str, object]] = {
 }
 
 
+PROTOBUF = {"subprotocol": "readcast.proto"}
+TOO_LARGE = pb.ClientFrame(send={"body": b'"%b"' % (b"x" * (200 * 1024))}).SerializeToString()
+KNOWN = pb.ClientFrame(ref_number=1, ping={}).SerializeToString()
+MALFORMED: dict[str, bytes] = {
+    "an operation that there is not": b"\x10\x01\xc2\x3e\x00",
+    "no operation": b"\x10\x01",
+    "a field that there is not": KNOWN + b"\xc0\x3e\x01",
+    "a body that is no JSON": pb.ClientFrame(
+        ref_number=1, send={"mailbox": GROUP, "id": new_id(), "body": b"{"}
+    ).SerializeToString(),
+}
+CLOSING_PROTOBUF: dict[str, tuple[int, str | bytes]] = {
+    "text": (4503, "hello?"),
+    "JSON": (4503, '{"op":"ping"}'),
+    "binary JSON": (4503, b'{"op":"ping"}'),
+    "half a frame": (4503, KNOWN[:-1]),
+    "no UTF-8": (4503, b"\x0a\x02\xff\xff"),
+    "above the frame size": (4504, TOO_LARGE),
+}
+
+
 @pytest.mark.parametrize("name", BAD_FRAMES)
 async def test_a_bad_frame_is_answered_and_the_session_goes_on(connect: Connect, name: str):
     code, frame = BAD_FRAMES[name]
@@ -164,6 +187,46 @@ async def test_a_bad_frame_is_answered_and_the_session_goes_on(connect: Connect,
     if isinstance(frame, dict):
         assert error["ref"] == "the bad one"
     assert (await client.request("ping"))["op"] == "pong"
+
+
+def has_words(frame: object) -> bool:
+    """Whether Protobuf can say it at all; an empty list is the same as none there."""
+    try:
+        return bool(client_frame(frame)) and [] not in frame.values()  # type: ignore[arg-type, union-attr]
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return False
+
+
+@pytest.mark.parametrize("name", [name for name in BAD_FRAMES if has_words(BAD_FRAMES[name][1])])
+async def test_a_bad_frame_in_protobuf_is_answered_the_same(connect: Connect, name: str):
+    code, frame = BAD_FRAMES[name]
+    client = await connect(unique("alice"), **PROTOBUF)
+    assert isinstance(frame, dict)
+    await client.put({**frame, "ref": "the bad one"})
+    error = await client.expect("error")
+    assert (error["code"], error["ref"], error["retriable"]) == (code, "the bad one", False)
+    assert error["message"]
+    assert (await client.request("ping"))["op"] == "pong"
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+async def test_what_the_schema_does_not_know_is_answered(connect: Connect, name: str):
+    client = await connect(unique("alice"), **PROTOBUF)
+    await client.put_raw(MALFORMED[name])
+    error = await client.expect("error")
+    assert (error["code"], error["ref"]) == ("bad_request", 1)
+    assert (await client.request("ping"))["op"] == "pong"
+
+
+@pytest.mark.parametrize("name", CLOSING_PROTOBUF)
+async def test_what_is_no_protobuf_closes_the_socket(party: Party, connect: Connect, name: str):
+    code, frame = CLOSING_PROTOBUF[name]
+    group, alice, bob = await party("alice", "bob")
+    client = await connect(bob.user, **PROTOBUF)
+    await client.put_raw(frame)
+    assert await client.closed() == code
+    await alice.send(group, "fine")
+    assert (await bob.message(group, 1))["body"] == "fine"
 
 
 CLOSING_FRAMES: dict[str, tuple[int, str | bytes]] = {
