@@ -238,7 +238,8 @@ class Session:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._socket.close(code=code, message=reason[:120].encode(), drain=False)
         transport = self.outlet.transport
-        if isinstance(transport, asyncio.Transport) and not transport.is_closing():
+        # A closing transport waits until all is written, for ever if the client reads nothing.
+        if not transport.is_closing() or transport.get_write_buffer_size():
             transport.abort()
 
     async def _end(self) -> None:

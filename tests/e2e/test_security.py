@@ -28,6 +28,8 @@ from tests.records import new_id, unique
 from tests.waiting import eventually
 
 PATIENCE_SECONDS = 20
+FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
+HEAVY = "x" * 60_000
 
 
 # TLS
@@ -290,6 +292,40 @@ async def test_no_other_page_may_frame_it(blank: Open, stack: System):
     await tab.page.goto("http://127.0.0.2/frame.html")
     (frame,) = tab.page.main_frame.child_frames
     assert frame.url.startswith("chrome-error:")
+
+
+# Sockets
+
+
+def held(gateway: Gateway) -> int:
+    """Sockets of clients that a gateway holds."""
+    process = Path(f"/proc/{gateway._child.pid}")
+    own = {file.readlink().name for file in (process / "fd").iterdir() if file.is_symlink()}
+    rows = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]
+    port, listening = f":{gateway.port:04X}", "0A"
+    return sum(
+        row[1].endswith(port) and row[3] != listening and f"socket:[{row[9]}]" in own
+        for row in rows
+    )
+
+
+async def test_who_reads_nothing_is_cut_off_with_what_is_unread(
+    stack: System, party: Party, dial: Connect
+):
+    group, alice, bob = await party("alice", "bob", **FAST)
+    with stack.gateway(
+        READCAST_GATEWAY_SLOW_SECONDS="1", READCAST_GATEWAY_WRITE_BYTES="16384"
+    ) as gateway:
+        gateway.wait_ready()
+        stuck = await dial(bob.user, url=gateway.ws, small_buffers=True)
+        await stuck.hello(stack.token(bob.user))
+        await stuck.request("watch", mailbox=group, mode="live")
+        stuck.pause()
+        assert held(gateway) == 1
+        for _ in range(150):
+            await alice.send(group, HEAVY)
+        eventually(lambda: '"code": 4001' in gateway.tail(), "the end of who reads nothing")
+        eventually(lambda: held(gateway) == 0, "its socket is given up")
 
 
 # Logs

@@ -40,6 +40,9 @@ class FakeTransport:
     def is_closing(self) -> bool:
         return self.closing
 
+    def abort(self) -> None:
+        self.closing = True
+
     @property
     def frames(self) -> list[list[dict[str, object]]]:
         return [events_of(frame) for frame in self.written]
