@@ -177,7 +177,7 @@ export class Client {
   /**
    * @param {string} op
    * @param {Object<string, any>} [fields]
-   * @returns {Promise<WireEvent>} the answer; rejects with a RequestError
+   * @returns {Promise<any>} the answer, a WireEvent; rejects with a RequestError
    */
   request(op, fields = {}) {
     return this.#request({ op, ...fields });
@@ -187,7 +187,7 @@ export class Client {
    * Like `request`, but repeats what failed for a passing reason as long as the connection lasts.
    * @param {string} op
    * @param {Object<string, any>} [fields]
-   * @returns {Promise<WireEvent | null>} null if the connection is lost; rejects if refused
+   * @returns {Promise<any>} null if the connection is lost; rejects if refused
    */
   insist(op, fields = {}) {
     return this.#insist({ op, ...fields });
@@ -199,7 +199,7 @@ export class Client {
    * @param {string} mailbox
    * @param {any} body JSON
    * @param {{id?: string}} [options] id: a UUID, to repeat what was refused
-   * @returns {Promise<WireEvent>} the receipt `sent`; rejects with a RequestError if refused
+   * @returns {Promise<any>} the receipt `sent`; rejects with a RequestError if refused
    */
   send(mailbox, body, { id = crypto.randomUUID() } = {}) {
     return this.#queue.add(mailbox, "send", { mailbox, id, body });
@@ -209,7 +209,7 @@ export class Client {
    * Have a post of one's own sent, as `send` does.
    * @param {any} body JSON
    * @param {{id?: string, state?: string | null}} [options] state: what the post is now
-   * @returns {Promise<WireEvent>} the receipt `posted`
+   * @returns {Promise<any>} the receipt `posted`
    */
   post(body, { id = crypto.randomUUID(), state = null } = {}) {
     return this.#queue.add(POSTS, "post", { id, body, state });
@@ -219,6 +219,7 @@ export class Client {
    * Take back what waits to be sent; its promise rejects with `discarded`. What is on its way may
    * arrive nevertheless.
    * @param {string} id
+   * @returns {Promise<void>}
    */
   discard(id) {
     return this.#queue.discard(id);
@@ -525,8 +526,8 @@ export class Inflow {
    * @param {string} parts.user
    * @param {(mailbox: string) => boolean} parts.complete whether no message of it may be missed
    * @param {(event: WireEvent, request?: WireEvent) => void} parts.deliver
-   * @param {(mailbox: string, after: number) => Promise<WireEvent | null>} parts.pull gets a page
-   *   of history; null if the connection is lost, rejects if refused
+   * @param {(mailbox: string, after: number) => Promise<any>} parts.pull gets a page of history;
+   *   null if the connection is lost, rejects if refused
    * @param {(mailbox: string) => void} parts.watch asks to watch a mailbox live
    */
   constructor({ user, complete, deliver, pull, watch }) {
@@ -547,6 +548,7 @@ export class Inflow {
    * @returns {Object<string, [string, number]>} epoch and seq by mailbox
    */
   resume() {
+    /** @type {Object<string, [string, number]>} */
     const since = {};
     for (const [mailbox, place] of this.#places) {
       place.held = null;
@@ -715,7 +717,7 @@ class Queue {
   #channel;
   /** Lanes that this tab is about to empty. */
   #draining = new Set();
-  /** @type {Map<string, {promise: Promise<WireEvent>, resolve: Function, reject: Function}>} */
+  /** Promises of `add`, by id. @type {Map<string, any>} */
   #promises = new Map();
   /** Whether what waits has changed since `queue` listeners were told. */
   #stale = false;

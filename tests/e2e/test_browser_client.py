@@ -1,0 +1,549 @@
+"""The client library for browsers, in a real browser against the real system."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Open, Party
+from tests.e2e.page_client import JITTER, PageClient, tapped
+from tests.e2e.page_tab import Tab
+from tests.processes import ROOT, Gateway, System
+from tests.records import new_id, unique
+from tests.waiting import soon
+
+FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
+TYPESCRIPT = "typescript@5.6.3"
+
+
+# Sending
+
+
+async def test_a_send_resolves_with_its_receipt_and_is_delivered(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    one = await PageClient.start(await blank(), alice.user, stack.token(alice.user))
+    outcome = await one.send(group, {"text": "Hello"})
+    assert outcome["answer"]["seq"] == 1
+    assert not outcome["answer"]["duplicate"]
+    assert (await bob.message(group, 1))["body"] == {"text": "Hello"}
+    await one.receives(group, {"text": "Hello"})
+    assert await one.run("queue") == []
+
+
+async def test_what_is_sent_without_a_network_arrives_once_after_a_reload(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    await tab.context.set_offline(True)
+    await one.state("offline")
+    await one.enqueue(group, 1, 2, 3)
+    assert wire.of("send") == []
+    await tab.page.goto("about:blank")
+    await tab.context.set_offline(False)
+    again = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    await again.enqueue(group, 4)
+    for seq in (1, 2, 3, 4):
+        assert (await bob.message(group, seq))["body"] == seq
+    await again.until("queue.length === 0")
+    assert (await alice.sync())[group]["head"] == 4
+    assert len(wire.of("send")) == 4
+
+
+async def test_a_message_whose_receipt_was_lost_is_sent_again_under_its_id(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    wire.lose_answers = True
+    await one.enqueue(group, "once", "twice")
+    await bob.message(group, 1)
+    wire.lose_answers = False
+    await wire.close(1012)
+    first, second = await one.outcomes()
+    assert [first["answer"]["seq"], second["answer"]["seq"]] == [1, 2]
+    assert first["answer"]["duplicate"]
+    once, again, twice = wire.of("send")
+    assert once["id"] == again["id"] != twice["id"]
+    await one.receives(group, "once", "twice")
+
+
+async def test_a_refused_message_rejects_and_holds_nothing_up(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob", post="admins")
+    one = await PageClient.start(await blank(), bob.user, stack.token(bob.user))
+    await one.run('client.on("refused", ({ body }, { code }) => (window.refused = [body, code]))')
+    await one.enqueue(group, "May I?")
+    await one.enqueue(f"direct:{min(alice.user, bob.user)}~{max(alice.user, bob.user)}", "Hi")
+    refused, accepted = await one.outcomes()
+    assert refused["code"] == "forbidden"
+    assert await one.run("refused") == ["May I?", "forbidden"]
+    assert accepted["answer"]["seq"] == 1
+    await one.until("queue.length === 0")
+    await alice.request("policy", mailbox=group, policy={"post": "members"})
+    assert (await one.send(group, "Now?"))["answer"]["seq"] == 1
+
+
+async def test_no_more_is_kept_than_the_queue_takes(blank: Open, party: Party, stack: System):
+    group, alice, bob = await party("alice", "bob")
+    tab = await blank()
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user), queueLimit=3)
+    await tab.context.set_offline(True)
+    await one.state("offline")
+    await one.enqueue(group, 1, 2, 3)
+    outcome = await one.send(group, "too many")
+    assert (outcome["code"], outcome["retriable"]) == ("queue_full", True)
+    assert "3 messages wait" in outcome["message"]
+    assert [entry["body"] for entry in await one.run("queue")] == [1, 2, 3]
+    await tab.context.set_offline(False)
+    assert [outcome["answer"]["seq"] for outcome in await one.outcomes()] == [1, 2, 3]
+    await one.until("queue.length === 0")
+    assert (await one.send(group, 4))["answer"]["seq"] == 4
+    await bob.message(group, 4)
+    assert [event["body"] for event in bob.delivered("message", group)] == [1, 2, 3, 4]
+
+
+async def test_what_waits_can_be_taken_back(blank: Open, party: Party, stack: System):
+    group, alice, _ = await party("alice", "bob")
+    tab = await blank()
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    await tab.context.set_offline(True)
+    await one.state("offline")
+    await one.enqueue(group, "keep", "regret")
+    await one.run("await client.discard(queue[1].id)")
+    await one.until("queue.length === 1")
+    await tab.context.set_offline(False)
+    keep, regret = await one.outcomes()
+    assert keep["answer"]["seq"] == 1
+    assert regret["code"] == "discarded"
+    assert (await one.send(group, "next"))["answer"]["seq"] == 2
+
+
+async def test_a_frame_too_large_is_refused_here_and_costs_no_connection(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, _ = await party("alice", "bob")
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    assert (await one.send(group, "é" * 70_000))["code"] == "too_large"
+    assert (await one.send(group, "small"))["answer"]["seq"] == 1
+    assert len(wire.sockets) == 1
+
+
+# Two tabs
+
+
+async def test_two_tabs_send_what_both_have_written_once_and_in_order(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob", **FAST)
+    first = await blank()
+    second = Tab(first.context, await first.context.new_page(), first.url)
+    wires = [await tapped(tab) for tab in (first, second)]
+    tabs = [
+        await PageClient.start(tab, alice.user, stack.token(alice.user)) for tab in (first, second)
+    ]
+    await first.context.set_offline(True)
+    for number, tab in enumerate(tabs):
+        await tab.state("offline")
+        await tab.enqueue(group, *[[number, index] for index in range(10)])
+    await first.context.set_offline(False)
+    for tab in tabs:
+        assert all("answer" in outcome for outcome in await tab.outcomes())
+        await tab.until("queue.length === 0")
+    await bob.message(group, 20)
+    bodies = [event["body"] for event in bob.delivered("message", group)]
+    for number in (0, 1):
+        written = [index for tab, index in bodies if tab == number]
+        assert written == list(range(10))
+    for tab in tabs:
+        await tab.receives(group, *bodies)
+    assert len([*wires[0].of("send"), *wires[1].of("send")]) == 20
+    assert second.problems == []
+
+
+async def test_a_tab_without_a_connection_sends_through_another(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    first = await blank()
+    second = Tab(first.context, await first.context.new_page(), first.url)
+    await PageClient.start(first, alice.user, stack.token(alice.user))
+    shut = await PageClient.start(second, alice.user, stack.token(alice.user), opened=False)
+    assert (await shut.send(group, "through you"))["answer"]["seq"] == 1
+    assert (await bob.message(group, 1))["body"] == "through you"
+
+
+async def test_another_user_in_the_same_browser_sends_nothing_of_the_first(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    tab = await blank()
+    shut = await PageClient.start(tab, alice.user, stack.token(alice.user), opened=False)
+    await shut.enqueue(group)
+    await shut.run("void client.send(it, 'mine')", group)
+    await shut.until("queue.length === 1")
+    other = await PageClient.start(tab, bob.user, stack.token(bob.user))
+    assert await other.run("queue") == []
+    assert (await other.send(group, "yours"))["answer"]["seq"] == 1
+    back = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    await back.until("queue.length === 0")
+    assert (await bob.message(group, 2))["body"] == "mine"
+
+
+# Receiving
+
+
+async def test_a_killed_gateway_costs_no_message_and_no_order(
+    blank: Open, party: Party, stack: System, own_gateway: Callable[[], Gateway]
+):
+    group, alice, bob = await party("alice", "bob", **FAST)
+    gateway = own_gateway()
+    tab = await blank()
+    tab.url = gateway.http
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    sent: list[str] = []
+
+    async def speak(until: asyncio.Event) -> None:
+        while not until.is_set():
+            await bob.send(group, f"bob {len(sent)}")
+            sent.append(f"bob {len(sent)}")
+
+    for _ in range(2):
+        back = asyncio.Event()
+        speaking = asyncio.create_task(speak(back))
+        await one.enqueue(group, *[f"before {len(sent)} {index}" for index in range(5)])
+        gateway.kill()
+        await one.state("waiting")
+        await one.enqueue(group, *[f"while {len(sent)} {index}" for index in range(5)])
+        gateway.start().wait_ready()
+        await one.state("connected")
+        back.set()
+        await speaking
+    assert all("answer" in outcome for outcome in await one.outcomes())
+    head = len(sent) + 20
+    await bob.message(group, head)
+    await one.receives(group, *[event["body"] for event in bob.delivered("message", group)])
+    assert bob.seqs(group) == list(range(1, head + 1))
+    assert (await bob.sync())[group]["head"] == head
+    assert [one for one in tab.problems if not one.startswith("WebSocket connection to")] == []
+    tab.problems.clear()
+
+
+async def test_no_order_of_frames_makes_a_hole_or_a_double(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    await bob.send(group, 1)
+    await one.receives(group, 1)
+    wire.lose_events = True
+    for number in range(2, 7):
+        await bob.send(group, number)
+    await alice.message(group, 6)
+    wire.lose_events = False
+    fields = {"op": "message", "mailbox": group, "from": bob.user, "ts": 1}
+    wire.forge(
+        fields | {"seq": 6, "id": new_id(), "body": 6},
+        {"op": "recalled", "mailbox": group, "seq": 6, "by": bob.user},
+        fields | {"seq": 4, "id": new_id(), "body": 4},
+        fields | {"seq": 1, "id": new_id(), "body": 1},
+    )
+    await one.receives(group, *range(1, 7))
+    await bob.send(group, 7)
+    await one.receives(group, *range(1, 8))
+    # Whoever shows the sixth message learns after it that it was recalled.
+    script = "events.findLastIndex(({ op, seq }) => op === it && seq === 6)"
+    assert await one.run(script, "recalled") > await one.run(script, "message")
+    assert [frame["after"] for frame in wire.of("history")] == [1]
+
+
+async def test_what_a_resume_cannot_bring_is_told_as_a_reset(
+    blank: Open, party: Party, stack: System, impatient: Gateway
+):
+    group, alice, bob = await party("alice", "bob", **FAST)
+    tab = await blank()
+    tab.url = impatient.http
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    await bob.send(group, 1)
+    await one.receives(group, 1)
+    await tab.context.set_offline(True)
+    await one.state("offline")
+    for number in range(2, 32):
+        await bob.send(group, number)
+    await tab.context.set_offline(False)
+    await one.until('events.some(({ op }) => op === "reset")')
+    [reset] = await one.of("reset")
+    assert (reset["mailbox"], reset["head"]) == (group, 31)
+    await bob.send(group, 32)
+    await one.receives(group, 1, 32)
+
+
+async def test_of_a_mailbox_that_need_not_be_complete_a_gap_is_told(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user), incomplete=(group,))
+    wire.forge({"op": "gap", "mailbox": group, "from": 1, "to": 3})
+    await one.until('events.some(({ op }) => op === "gap")')
+    assert wire.of("history") == []
+    await wire.close(1012)
+    await one.until('states.filter(({ name }) => name === "connected").length === 2')
+    assert wire.of("hello")[-1]["since"] == {}
+    await bob.send(group, "live")
+    await one.receives(group, "live")
+
+
+async def test_many_mailboxes_are_resumed_by_several_frames(blank: Open, stack: System):
+    tab = await blank()
+    wire = await tapped(tab)
+    user = unique("busy")
+    one = await PageClient.start(tab, user, stack.token(user))
+    names = [f"group:{number}" for number in range(1_200)]
+    entry = {"epoch": "e", "head": 1, "mode": "live"}
+    wire.forge({"op": "sync", "mailboxes": [entry | {"mailbox": name} for name in names]})
+    await one.until('events.filter(({ op }) => op === "sync").length === 2')
+    await wire.close(1012)
+    await one.until('states.filter(({ name }) => name === "connected").length === 2')
+    first, *again = wire.of("hello")
+    assert first["since"] == {}
+    assert [len(frame["since"]) for frame in again] == [500, 500, 200]
+    assert {name for frame in again for name in frame["since"]} == set(names)
+    assert ["token" in frame for frame in again] == [True, False, False]
+
+
+async def test_what_was_read_without_a_network_is_told_on_return(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    for number in (1, 2, 3):
+        await bob.send(group, number)
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    await tab.context.set_offline(True)
+    await one.state("offline")
+    await one.run("[2, 3, 1].forEach((seq) => client.read(it, seq))", group)
+    await tab.context.set_offline(False)
+    await alice.expect("cursor", mailbox=group, read=3, unread=0)
+    assert [frame["seq"] for frame in wire.of("read")] == [3]
+
+
+async def test_what_was_delivered_is_acknowledged(
+    blank: Open, party: Party, stack: System, impatient: Gateway
+):
+    group, alice, bob = await party("alice", "bob")
+    tab = await blank()
+    tab.url = impatient.http
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user), ack=True)
+    for number in (1, 2, 3):
+        await bob.send(group, number)
+    await one.receives(group, 1, 2, 3)
+
+    async def acknowledged() -> bool:
+        return any(frame["seq"] == 3 for frame in wire.of("ack"))
+
+    await soon(acknowledged, "an ack of the last message")
+    assert len(wire.of("ack")) <= 3
+    assert wire.of("hello")[0]["ack"] is True
+    await one.receives(group, 1, 2, 3)
+    assert len(wire.sockets) == 1
+
+
+# Requests
+
+
+async def test_a_request_without_an_answer_fails_as_unavailable(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, _ = await party("alice", "bob")
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user), timeout=300)
+    wire.lose_sends = True
+    frame = {"mailbox": group, "id": new_id(), "body": 1}
+    outcome = await one.run('await outcome(client.request("send", it))', frame)
+    assert (outcome["code"], outcome["retriable"]) == ("unavailable", True)
+    wire.lose_sends = False
+    outcome = await one.run('await outcome(client.insist("send", it))', frame)
+    assert outcome["answer"]["seq"] == 1
+
+
+async def test_a_request_without_a_connection_fails_at_once(blank: Open, stack: System):
+    user = unique("alice")
+    one = await PageClient.start(await blank(), user, stack.token(user), opened=False)
+    outcome = await one.run('await outcome(client.request("sync"))')
+    assert (outcome["code"], outcome["retriable"]) == ("disconnected", True)
+    assert await one.run('await client.insist("sync")') is None
+
+
+# Tokens
+
+
+async def test_a_token_is_renewed_before_it_ends_on_the_same_connection(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    tab = await blank()
+    wire = await tapped(tab)
+    ends = int(time.time()) + 6
+    tokens = stack.token(alice.user, exp=ends), stack.token(alice.user)
+    one = await PageClient.start(tab, alice.user, *tokens)
+
+    async def over() -> bool:
+        return time.time() > ends + 1
+
+    await soon(over, "the first token's end")
+    await bob.send(group, "still here?")
+    await one.receives(group, "still here?")
+    assert len(wire.sockets) == 1
+    assert [frame["token"] for frame in wire.of("hello")] == list(tokens)
+    assert await one.run("states.map(({ name }) => name)") == ["connecting", "connected"]
+
+
+async def test_a_token_that_ended_is_replaced_once(blank: Open, stack: System):
+    user = unique("alice")
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, user, stack.token(user))
+    await wire.close(4502)
+    await one.until('states.filter(({ name }) => name === "connected").length === 2')
+    assert await one.run("asked") == 2
+
+
+@pytest.mark.parametrize(("claims", "code"), [({"exp": 1}, 4502), ({"sub": "not a name"}, 4501)])
+async def test_a_refused_token_is_not_sent_again(
+    blank: Open, stack: System, claims: dict[str, object], code: int
+):
+    user = unique("alice")
+    tab = await blank()
+    wire = await tapped(tab)
+    token = stack.token(user, **claims)
+    one = await PageClient.start(tab, user, token, opened=False)
+    await one.run("client.open()")
+    assert (await one.state("closed"))["code"] == code
+    await one.run("client.retryNow()")
+    await tab.context.set_offline(True)
+    await tab.context.set_offline(False)
+    assert (await one.state("closed"))["code"] == code
+    assert len(wire.of("hello")) == 1
+    assert await one.run("asked") == 1
+
+
+async def test_a_token_of_somebody_else_is_not_taken(blank: Open, party: Party, stack: System):
+    group, alice, bob = await party("alice", "bob")
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, alice.user, stack.token(bob.user), opened=False)
+    await one.run("void client.send(it, 'as alice')", group)
+    await one.run("client.open()")
+    assert f"of {bob.user}" in (await one.state("closed"))["reason"]
+    assert wire.of("send") == []
+
+
+async def test_without_a_token_nobody_connects(blank: Open, stack: System):
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, unique("alice"), None, opened=False)
+    await one.run("client.open()")
+    assert (await one.state("closed"))["code"] == 4501
+    assert wire.sockets == []
+
+
+async def test_a_failing_provider_is_asked_again(blank: Open, stack: System):
+    user = unique("alice")
+    one = await PageClient.start(await blank(), user, "fail", "fail", stack.token(user))
+    await one.state("connected")
+    assert await one.run("asked") == 3
+
+
+# Reconnecting
+
+
+async def test_waits_are_spread_evenly_up_to_a_bound_that_doubles(blank: Open, stack: System):
+    one = await PageClient.start(await blank(), "alice", "token", opened=False)
+    for attempt, bound in enumerate([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]):
+        waits = await one.page.evaluate(JITTER, attempt)
+        assert min(waits) >= 0
+        assert max(waits) < bound
+        # Each tenth of the time gets a tenth of the clients, give or take seven deviations.
+        tenths = Counter(int(wait / bound * 10) for wait in waits)
+        assert all(790 < tenths[tenth] < 1_210 for tenth in range(10))
+
+
+# Types and manual
+
+CHECK = """
+import * as declared from "./readcast.js";
+import * as implementation from "./implementation.js";
+
+const fits: typeof declared = implementation;
+const client = new fits.Client({ user: "alice", token: async () => null });
+client.on("message", ({ seq, from }) => from.padEnd(seq));
+client.on("state", (state) => state.name === "waiting" && state.retryAt.toFixed());
+client.request("history", { mailbox: "group:g" }).then(({ messages }) => messages[0].seq.toFixed());
+client.request("members", { mailbox: "group:g" }).then(({ members }) => members);
+// @ts-expect-error: a client is somebody's
+new fits.Client({ token: "" });
+"""
+"""A user of the types, and whether the module is what they say."""
+
+GIVEN = """
+import { Client } from "./readcast.js";
+
+declare const client: Client;
+"""
+"""What the examples of the manual after the first one go on from."""
+
+OPTIONS = (
+    *("--noEmit", "--strict", "--allowJs", "--skipLibCheck"),
+    *("--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler"),
+    *("--lib", "es2023,dom,dom.iterable"),
+)
+
+
+@pytest.fixture(scope="module")
+def tsc() -> list[str]:
+    """The TypeScript compiler, where npm can run it."""
+    npx = shutil.which("npx")
+    command = [npx or "npx", "--yes", "--prefer-offline", "--package", TYPESCRIPT, "tsc"]
+    if not npx or subprocess.run([*command, "--version"], capture_output=True).returncode:
+        pytest.skip(f"no {TYPESCRIPT}: the types are not checked")
+    return command
+
+
+def test_the_types_fit_the_module_and_the_manual(tmp_path: Path, tsc: list[str]):
+    static = ROOT / "gateway/static"
+    for name in ("readcast.js", "readcast.d.ts"):
+        shutil.copy(static / name, tmp_path)
+    shutil.copy(static / "readcast.js", tmp_path / "implementation.js")
+    (tmp_path / "check.ts").write_text(CHECK)
+    manual = (ROOT / "docs/browser-client.md").read_text()
+    examples = re.findall(r"^```js\n(.*?)^```", manual, re.MULTILINE | re.DOTALL)
+    assert examples
+    for number, example in enumerate(examples):
+        given = "" if "new Client(" in example else GIVEN
+        script = given + example.replace('"/readcast.js"', '"./readcast.js"')
+        (tmp_path / f"example{number}.ts").write_text(script)
+    files = sorted(tmp_path.glob("*.ts"))
+    checked = subprocess.run([*tsc, *OPTIONS, *files], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
