@@ -59,8 +59,6 @@ def environment(broker: Broker, **more: str) -> dict[str, str]:
     return {
         "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
         "READCAST_AUTH_SECRET": SECRET,
-        # All clients come from this machine.
-        "READCAST_GATEWAY_CONNECTIONS_PER_ADDRESS": "1000000",
         **more,
     }
 

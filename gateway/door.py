@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from aiohttp import web
 
 from gateway.addresses import place
+from gateway.app import Gateway
 from gateway.headers import SECURITY
-
-if TYPE_CHECKING:
-    from gateway.app import Gateway
 
 BACKLOG = 4_096
 """Sockets that may wait to be accepted: all clients of another gateway come back at once."""

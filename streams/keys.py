@@ -92,6 +92,7 @@ def _add_key(path: Path, jwk: dict[str, Any]) -> None:
     text = msgspec.json.format(msgspec.json.encode({"keys": [*jwks, jwk]}))
     parse_keys(text)
     part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
     # Nobody but the owner may read it, unless they could read the file before.
     part.touch(mode=path.stat().st_mode & 0o777 if path.exists() else 0o600)
     part.write_bytes(text)
