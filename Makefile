@@ -6,8 +6,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PEERS := .venv-bench/.installed
 FIGURE ?=
+LOAD ?=
 
-.PHONY: help install run proto test lint types check bench reach faults clean broker programs
+.PHONY: help install run proto test lint types check bench load soak reach faults clean broker programs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +47,12 @@ check: lint types ## lint and types
 
 bench: $(INSTALLED) $(PEERS) broker ## measure a figure beside its peer: make bench FIGURE=name
 	$(BIN)/python -m bench $(FIGURE)
+
+load: $(INSTALLED) broker ## clients that chat, and a report of what they saw: docs/load.md
+	$(BIN)/python -m load chat $(LOAD)
+
+soak: $(INSTALLED) broker ## 30 min at half the highest rate: memory and latency over time
+	$(BIN)/python -m load soak --docs docs/images $(LOAD)
 
 reach: $(INSTALLED) ## simulate a notice to 200 of 600 million users: docs/public-reach.md
 	$(BIN)/python -m bench.public_reach --write

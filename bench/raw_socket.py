@@ -5,31 +5,20 @@ For drivers that must be faster than the gateway, and for crowds of thousands in
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
 
 import orjson
+
+from readcast.frames import CLOSE, PING, PONG, TEXT, Frame, encode, next_frame
 
 HOST = "127.0.0.1"
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-NO_MASK = b"\x00\x00\x00\x00"
-TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
-FINAL, MASKED = 0x80, 0x80
-MEDIUM, LONG = 126, 127
 
 
 class ClosedError(Exception):
     """The gateway closed the socket, or refused it."""
-
-
-class Frame(NamedTuple):
-    """A frame of the server, and the place in the bytes after it."""
-
-    opcode: int
-    payload: bytes
-    end: int
 
 
 class RawSocket(asyncio.Protocol):
@@ -84,7 +73,7 @@ class RawSocket(asyncio.Protocol):
         if frame.opcode == TEXT:
             self._take(frame.payload)
         elif frame.opcode == PING:
-            self._transport.write(bytes((FINAL | PONG, MASKED)) + NO_MASK)
+            self._transport.write(encode(PONG, b""))
         elif frame.opcode == CLOSE:
             raise ClosedError(frame.payload[2:].decode())
 
@@ -99,24 +88,4 @@ async def connect(port: int, take: Callable[[bytes], None]) -> RawSocket:
 
 def text_frame(op: str, **fields: object) -> bytes:
     """A request as a frame of bytes; a mask of zeros leaves its JSON as it is."""
-    payload = orjson.dumps({"op": op, **fields})
-    length = len(payload)
-    if length < MEDIUM:
-        head = bytes((FINAL | TEXT, MASKED | length))
-    else:
-        head = bytes((FINAL | TEXT, MASKED | MEDIUM)) + length.to_bytes(2)
-    return head + NO_MASK + payload
-
-
-def next_frame(data: bytes, place: int) -> Frame | None:
-    """The frame that begins at a place, once all of it is there."""
-    if len(data) < place + 2:
-        return None
-    length, begin = data[place + 1], place + 2
-    if length >= MEDIUM:
-        begin += 2 if length == MEDIUM else 8
-        length = int.from_bytes(data[place + 2 : begin])
-    end = begin + length
-    if len(data) < end:
-        return None
-    return Frame(data[place] & 0xF, data[begin:end], end)
+    return encode(TEXT, orjson.dumps({"op": op, **fields}))
