@@ -40,7 +40,7 @@ lint: $(INSTALLED) ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(INSTALLED) ## mypy, strict, on the three packages
+types: $(INSTALLED) ## mypy, strict, on the packages
 	$(BIN)/mypy
 
 check: lint types ## lint and types
