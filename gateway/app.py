@@ -135,7 +135,10 @@ class Gateway:
     async def serve(self, request: web.Request, identity: Identity | None) -> web.StreamResponse:
         """Serve one WebSocket to its end."""
         socket = Socket(request, self.settings.frame_bytes, compress=self.settings.deflate)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionResetError:
+            return web.Response()  # to nobody: who asked has given up meanwhile
         if request.transport is None or not self.connections.open():
             await socket.close(code=CloseCode.CROWDED)
             return socket

@@ -1,15 +1,18 @@
 """How a session begins, who it is, and how it ends."""
 
 import json
+import socket
+import struct
 import urllib.request
 from collections.abc import Callable
 
 import pytest
 from websockets.exceptions import InvalidHandshake
 
+from bench.raw_socket import HANDSHAKE
 from tests.e2e.client import Client
 from tests.e2e.conftest import Connect, Party
-from tests.processes import Gateway, System
+from tests.processes import HOST, Gateway, System
 from tests.records import Refused, unique
 from tests.waiting import soon
 
@@ -136,6 +139,23 @@ async def test_a_vanished_client_leaves_the_others_alone(party: Party):
     bob.drop()
     await alice.send(group, "still there?")
     assert (await carol.message(group, 1))["body"] == "still there?"
+
+
+async def test_clients_that_gave_up_before_their_handshake_leave_no_error_behind(
+    own_gateway: Callable[[], Gateway], dial: Connect
+):
+    gateway = own_gateway()
+    gateway.freeze()
+    gone = [socket.create_connection((HOST, gateway.port)) for _ in range(20)]
+    for one in gone:
+        one.sendall(HANDSHAKE)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        one.close()
+    gateway.thaw()
+    client = await dial(url=gateway.ws)
+    await client.close()
+    assert gateway.stop() == 0
+    assert "Traceback" not in gateway.log.read_text()
 
 
 async def test_the_demo_hands_out_tokens(stack: System, dial: Connect):
