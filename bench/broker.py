@@ -44,8 +44,9 @@ def broker() -> Iterator[Broker]:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Broker]:
     port = free_port()
-    command = [PYTHON, SCRIPT, "run", "--port", str(port), "--controller-port", str(free_port())]
-    with Process([*command, "--data", folder / "kafka"], folder / "kafka.log") as process:
+    ports = ["--port", str(port), "--controller-port", str(free_port())]
+    command = [PYTHON, str(SCRIPT), "run", *ports, "--data", str(folder / "kafka")]
+    with Process(command, folder / "kafka.log") as process:
         process.wait_until(lambda: listens(port), START_SECONDS)
         bootstrap = f"127.0.0.1:{port}"
         with contextlib.closing(Topics(bootstrap)) as topics:

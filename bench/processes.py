@@ -119,7 +119,7 @@ def cpu_seconds(pid: int) -> float:
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+        return int(listener.getsockname()[1])
 
 
 def listens(port: int) -> bool:

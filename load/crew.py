@@ -49,15 +49,17 @@ class Crew:
         self._news = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
-        plan = msgspec.json.encode(self.plan).decode()
+        plan = msgspec.json.encode(self.plan) + b"\n"
         for number in range(self.plan.processes):
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "load.driver", plan, str(number)),
+                *(sys.executable, "-m", "load.driver", str(number)),
                 cwd=ROOT,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=LINE_BYTES,
             )
+            assert process.stdin is not None
+            process.stdin.write(plan)
             self._processes.append(process)
             self._readers.append(asyncio.create_task(self._read(number, process)))
         return self

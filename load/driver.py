@@ -1,7 +1,7 @@
-"""A process of clients: `python -m load.driver PLAN PROCESS`, both JSON.
+"""A process of clients: `python -m load.driver PROCESS`, a number.
 
-It takes orders as lines on stdin and writes notes as lines of JSON on stdout: one when an order is
-done, and the counts of each second.
+It takes the plan and then orders as lines on stdin, since there is a secret in the plan, and writes
+notes as lines of JSON on stdout: one when an order is done, and the counts of each second.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from load.tally import Tally
 
 AT_ONCE = 50
 """Clients that connect, found or watch at the same time."""
+
+PLAN_BYTES = 16 << 20
+"""A plan may name many groups."""
 
 SETTLE_SECONDS = 90
 """How long the last messages may take to come to all."""
@@ -133,14 +136,15 @@ class Driver:
         sys.stdout.buffer.flush()
 
 
-async def drive(plan: Plan, process: int) -> None:
-    """Take orders from stdin."""
-    orders = asyncio.StreamReader()
+async def drive(process: int) -> None:
+    """Take the plan and orders from stdin."""
+    orders = asyncio.StreamReader(PLAN_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
     )
+    plan = msgspec.json.decode(await orders.readline(), type=Plan)
     await Driver(plan, process).run(orders)
 
 
 if __name__ == "__main__":
-    uvloop.run(drive(msgspec.json.decode(sys.argv[1], type=Plan), int(sys.argv[2])))
+    uvloop.run(drive(int(sys.argv[1])))
