@@ -8,7 +8,7 @@ PEERS := .venv-bench/.installed
 FIGURE ?=
 LOAD ?=
 
-.PHONY: help install run proto test lint types check bench load soak reach faults clean broker programs
+.PHONY: help install run proto test lint types check bench wire-sizes load soak reach faults clean broker programs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -56,6 +56,9 @@ soak: $(INSTALLED) broker ## 30 min at half the highest rate: memory and latency
 
 reach: $(INSTALLED) ## simulate a notice to 200 of 600 million users: docs/public-reach.md
 	$(BIN)/python -m bench.public_reach --write
+
+wire-sizes: $(INSTALLED) broker ## measure a conversation in each form of the wire: docs/wire-sizes.md
+	$(BIN)/python -m bench.wire_sizes --write
 
 faults: $(INSTALLED) broker ## kill and stop parts under load, the long run
 	$(BIN)/python -m tests.faults --long

@@ -1,5 +1,6 @@
 """Protobuf: a schema that says what the structs say, and frames that mean what they mean in JSON."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -229,6 +230,21 @@ async def test_a_session_in_protobuf(house: House, group: str):
     await client.request("create", mailbox=group)
     assert (await client.send(group, {"n": 1.5}))["seq"] == 1
     assert (await client.message(group, 1))["body"] == {"n": 1.5}
+
+
+async def test_the_client_of_the_documentation(house: House, group: str):
+    document = (ROOT / "docs/protocol.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", document.partition("### Protobuf")[2], re.DOTALL)
+    client: dict[str, Any] = {}
+    exec(code, client)
+    alice = await house.synced("alice")
+    await alice.request("create", mailbox=group)
+    await alice.send(group, {"text": "hi"})
+    token = house.token("alice")
+    said = await client["last_messages"](house.url, token, group)
+    assert said == [("alice", {"text": "hi"})]
+    with pytest.raises(RuntimeError, match="refused"):
+        await client["last_messages"](house.url, token, "group:nowhere")
 
 
 @pytest.mark.parametrize("frame", ["hello", '{"op":"ping"}', b"\xff\xff"])
