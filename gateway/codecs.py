@@ -82,3 +82,5 @@ _shared = lru_cache(SHARED_EVENTS)(proto_events.server_frame)
 
 CODECS: tuple[Codec, ...] = (Json(), Proto())
 """The first is for clients that don't choose."""
+
+SUBPROTOCOLS = tuple(codec.subprotocol for codec in CODECS)

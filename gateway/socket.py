@@ -11,7 +11,7 @@ from aiohttp.http import WebSocketWriter
 from multidict import CIMultiDict
 
 from gateway import deflate
-from gateway.codecs import CODECS
+from gateway.codecs import SUBPROTOCOLS
 from gateway.errors import CloseCode
 from gateway.forms import FORMS, Form
 
@@ -29,7 +29,7 @@ class Socket(web.WebSocketResponse):
 
     def __init__(self, request: web.Request, frame_bytes: int, *, compress: bool) -> None:
         super().__init__(
-            protocols=[codec.subprotocol for codec in CODECS],
+            protocols=SUBPROTOCOLS,
             autoping=False,
             compress=compress,
             decode_text=False,
@@ -41,7 +41,7 @@ class Socket(web.WebSocketResponse):
     @property
     def form(self) -> Form:
         """What the client has asked for, once the socket is prepared."""
-        return FORMS[self.ws_protocol or CODECS[0].subprotocol, int(self.compress)]
+        return FORMS[self.ws_protocol or SUBPROTOCOLS[0], int(self.compress)]
 
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
         """Close; after a fault the client's last bytes are read until it has seen the code."""

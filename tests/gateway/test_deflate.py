@@ -1,10 +1,14 @@
 """permessage-deflate: what is agreed on, what is compressed, and what a hostile client gets."""
 
+import asyncio
 import gc
 import os
+import tracemalloc
 import zlib
 
 import pytest
+from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.http import WebSocketError
 from websockets.extensions.permessage_deflate import (
     ClientPerMessageDeflateFactory,
     PerMessageDeflate,
@@ -104,6 +108,20 @@ async def test_a_bomb_ends_only_its_own_session(house: House, fragments: int):
     await put(client, *(bomb[start : start + step] for start in range(0, len(bomb), step)))
     assert await client.closed() == 4504
     assert (await other.request("ping"))["op"] == "pong"
+
+
+async def test_no_more_than_the_limit_is_ever_inflated():
+    reader = InflatingReader(
+        WebSocketDataQueue(None, 1_000, loop=asyncio.get_running_loop()), 1_000
+    )
+    bomb = packed(b" " * (8 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(WebSocketError, match="too much"):
+            reader._inflate(bomb, True)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 async def test_the_limit_is_that_of_frames(house_of: Open):
