@@ -16,7 +16,7 @@ from readcast.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, encode, next_
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 NORMAL_CLOSE, NO_CODE, BROKEN, BAD_FRAME = 1000, 1005, 1006, 1002
 SWITCHING = 101
-DIAL_SECONDS = 20.0
+DIAL_SECONDS = 30.0
 """Patience with a gateway to which all others come back, too: whoever gives up early makes it work in vain."""
 
 HEAD_BYTES = 16 * 1024
