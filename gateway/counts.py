@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import NamedTuple
 
 from gateway import answers
 from gateway.boards import Boards
 from gateway.requests import Requests, result_of
 from streams.commands import UserQuery
 from streams.ids import SYSTEM
-from streams.public.counts import summed
-from streams.users.layout import COUNTED, NO_TOTAL, Total
+from streams.public.counts import Counted, summed
 
 COUNTS_SECONDS = 1.0
 """Least time between two questions for counts, which go to every partition."""
-
-
-class Totals(NamedTuple):
-    """Of one publish and of each of its stages; None where nothing is counted any more."""
-
-    touched: int | None
-    opened: int | None
-    stages: list[tuple[int | None, int | None]]
-
-
-class Counted(NamedTuple):
-    """Of one public mailbox: totals by publish, and by the entry of each further stage."""
-
-    publishes: Mapping[int, Total]
-    stages: Mapping[int, Total]
-
-    def of(self, publish: int, stages: list[int], head: int) -> Totals:
-        """The totals of a publish with these stages, where `head` is the last entry of the mailbox."""
-        if publish <= head - COUNTED:
-            return Totals(None, None, [(None, None) for _ in stages])
-        touched, opened = self.publishes.get(publish, NO_TOTAL)
-        further = [self.stages.get(entry, NO_TOTAL) for entry in stages[1:]]
-        first = touched - sum(one[0] for one in further), opened - sum(one[1] for one in further)
-        return Totals(touched, opened, [first, *further])
 
 
 NONE = Counted({}, {})

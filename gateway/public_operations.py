@@ -10,7 +10,7 @@ import orjson
 
 from gateway import notices, shows, wire
 from gateway.boards import Boards, PublicBoard
-from gateway.counts import NONE, Counted, Counts
+from gateway.counts import NONE, Counts
 from gateway.loader import Loader
 from gateway.notices import now_ms
 from gateway.requests import Requests
@@ -23,6 +23,7 @@ from streams.errors import Code, Refused
 from streams.ids import SYSTEM
 from streams.public import checks
 from streams.public.board import Notice
+from streams.public.counts import Counted
 from streams.schemas import MailboxCommand
 
 Handle = Callable[[Session, Any], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""Commands for feeds: `faust -A streams post`, `edit`, `delete`, `state`, `follow`, `mode`, `author`, `feed`."""
+"""Commands for feeds: `faust -A streams post`, `edit`, `delete`, `follow-author`, `block`, `mode`, `author`, `feed` ..."""
 
 from __future__ import annotations
 
@@ -74,6 +74,20 @@ async def unfollow_author(self: AppCommand, author: str, users: tuple[str, ...])
     """Let users follow an author no more."""
     result = await _order("unfollow", author, {"members": users}, SYSTEM)
     _print_followers(author, result["followers"])
+
+
+@app.command(_author, argument("users", nargs=-1, required=True), base=Command)
+async def block(self: AppCommand, author: str, users: tuple[str, ...]) -> None:
+    """Keep users from following an author and from looking at the posts, up to 1,000 at once."""
+    await _order("block", author, {"members": users})
+    console.print(f"{author} has blocked {', '.join(users)}")
+
+
+@app.command(_author, argument("users", nargs=-1, required=True), base=Command)
+async def unblock(self: AppCommand, author: str, users: tuple[str, ...]) -> None:
+    """Let users follow an author again."""
+    await _order("unblock", author, {"members": users})
+    console.print(f"{author} blocks {', '.join(users)} no more")
 
 
 def _print_followers(author: str, number: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,8 @@ from streams.client import PipelineClient
 from streams.console import NO_ANSWER, Command, checked, console, fail, parse_json, result_of
 from streams.ids import SYSTEM
 from streams.pipeline import app
-from streams.public.counts import summed
+from streams.public.counts import Counted, summed
+from streams.users.layout import COUNTED, Total
 
 _by = option("--by", default=SYSTEM, show_default=True, help="The operator, for the record.")
 _id = option("--id", "id_", default=None, help="The command's UUID, to repeat one safely.")
@@ -104,23 +106,44 @@ async def withdraw(
 
 @app.command(argument("mailbox"), base=Command)
 async def counts(self: AppCommand, mailbox: str) -> None:
-    """Show how many users each publish has touched, and how many have opened it."""
-    question = {"type": "query", "user": SYSTEM, "by": SYSTEM, "what": "counts"}
-    question = checked(question | {"mailbox": mailbox})
+    """Show how many users each publish has touched and how many have opened it, in all and by stage."""
+    question = {"type": "query", "by": SYSTEM, "mailbox": mailbox}
+    of_entries = checked({**question, "what": "history", "limit": COUNTED})
+    of_users = checked({**question, "user": SYSTEM, "what": "counts"})
     async with PipelineClient(app.settings) as client:
         asked = (
-            client.ask(question, partition=number) for number in range(app.settings.partitions)
+            client.ask(of_users, partition=number) for number in range(app.settings.partitions)
         )
         try:
-            answers = await asyncio.gather(*asked)
+            entries = result_of(await client.ask(of_entries))["messages"]
+            parts = [result_of(answer) for answer in await asyncio.gather(*asked)]
         except TimeoutError:
             fail(NO_ANSWER)
-    table = Table("publish", "touched", "opened", box=None)
-    parts = [result_of(answer)["counts"] for answer in answers]
-    of_publishes = summed({int(seq): total for seq, total in part.items()} for part in parts)
-    for seq, total in sorted(of_publishes.items()):
-        table.add_row(str(seq), *map(str, total))
-    console.print(table)
+    counted = Counted(
+        summed(_by_entry(part["counts"]) for part in parts),
+        summed(_by_entry(part["stages"]) for part in parts),
+    )
+    console.print(_table_of_counts(entries, counted))
+
+
+def _by_entry(totals: dict[str, Total]) -> dict[int, Total]:
+    return {int(seq): total for seq, total in totals.items()}
+
+
+def _table_of_counts(entries: list[dict[str, Any]], counted: Counted) -> Table:
+    """A line for each publish among the entries, and one for each of its stages where it has several."""
+    stages: defaultdict[int, list[int]] = defaultdict(list)
+    for entry in entries:
+        if entry["kind"] != "withdraw":
+            stages[entry.get("publish", entry["seq"])].append(entry["seq"])
+    table = Table("publish", "stage", "touched", "opened", box=None)
+    for publish, entries_of in stages.items():
+        totals = counted.of(publish, entries_of, entries[-1]["seq"])
+        table.add_row(str(publish), "all", str(totals.touched), str(totals.opened))
+        if publish in entries_of and len(entries_of) > 1:
+            for stage, (touched, opened) in zip(entries_of, totals.stages, strict=True):
+                table.add_row("", str(stage), str(touched), str(opened))
+    return table
 
 
 def table_of_entries(entries: list[dict[str, Any]]) -> Table:

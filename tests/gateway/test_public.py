@@ -551,7 +551,7 @@ async def test_a_stage_is_counted_apart_and_no_more_after_many_entries(
     (one,) = await board_of(olga)
     assert (one["touched"], one["opened"]) == (2, 1)
     assert [(stage["touched"], stage["opened"]) for stage in one["stages"]] == [(1, 0), (1, 1)]
-    monkeypatch.setattr("gateway.counts.COUNTED", 1)
+    monkeypatch.setattr("streams.public.counts.COUNTED", 1)
     (one,) = await board_of(olga)
     assert (one["touched"], one["opened"]) == (None, None)
     assert [(stage["touched"], stage["opened"]) for stage in one["stages"]] == [(None, None)] * 2

@@ -94,6 +94,13 @@ def test_an_author_posts_and_followers_read_on_the_command_line(stack: System):
     }
     assert len(ran(stack, "feed", "--as", fay).splitlines()) == 1
 
+    assert ran(stack, "block", ann, eva, fay).strip() == f"{ann} has blocked {eva}, {fay}"
+    assert len(ran(stack, "feed", "--as", eva).splitlines()) == 1
+    assert failed(stack, "author", ann, "--as", "x y").startswith("Error: ")
+    assert "blocked    true" in ran(stack, "author", ann, "--as", fay)
+    assert ran(stack, "unblock", ann, fay).strip() == f"{ann} blocks {fay} no more"
+    assert "blocked    false" in ran(stack, "author", ann, "--as", fay)
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
