@@ -1,4 +1,4 @@
-"""Commands for feeds: `faust -A streams post`, `edit`, `delete`, `follow-author`, `block`, `mode`, `author`, `feed` ..."""
+"""Commands for feeds: `faust -A streams post`, `edit`, `delete`, `follow-author`, `block`, `mode`, `author`, `feed`."""
 
 from __future__ import annotations
 
