@@ -50,7 +50,9 @@ def openings() -> Iterator[dict]:
 
 
 class Client:
-    """A session that waits for its answers."""
+    """A session that waits for its answers; for receipts (`sent`) only where it says so."""
+
+    waits_for_receipts = False
 
     def __init__(self) -> None:
         self._answers: asyncio.Queue[Event] = asyncio.Queue()
@@ -83,7 +85,7 @@ class Client:
         for event in decode_events(payload):
             if event.op == "message":
                 self.received(event)
-            elif event.op != "sent":
+            elif event.op != "sent" or self.waits_for_receipts:
                 self._answers.put_nowait(event)
 
 

@@ -27,6 +27,9 @@ NAMES = (
     "fanout_burst_vs_floor",
     "fanout_last_listener_vs_floor",
     "memory_per_connection",
+    "idle_50k",
+    "ack_million_vs_hundred",
+    "bulk_join",
 )
 RESULTS = BUILD / "bench.json"
 

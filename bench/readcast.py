@@ -3,6 +3,7 @@
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import jwt
@@ -34,10 +35,12 @@ def start_worker(broker: Broker, health_port: int | None = None, **settings: str
     )
 
 
-def start_gateway(broker: Broker, port: int, **settings: str) -> Process:
+def start_gateway(
+    broker: Broker, port: int, arguments: Sequence[str] = (), **settings: str
+) -> Process:
     """A gateway; `settings` are variables of its environment."""
     return Process(
-        [PYTHON, "-m", "gateway"],
+        [PYTHON, "-m", "gateway", *arguments],
         broker.folder / "gateway.log",
         environment(broker, READCAST_GATEWAY_PORT=str(port), **settings),
     )

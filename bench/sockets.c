@@ -1,7 +1,7 @@
 /* Sockets by the thousand: the floor of fan-out, and the reader that it shares with a gateway.
 
-   sockets read HOST PORT COUNT OPENINGS
-     Connects COUNT sockets, from 127.0.0.1, 127.0.0.2, ... by SOURCE_PORTS each, and writes to each its opening, the
+   sockets read HOST PORT COUNT OPENINGS FIRST
+     Connects COUNT sockets, numbered from FIRST, SOURCE_PORTS from each of 127.0.0.1, 127.0.0.2, ..., and writes to each its opening, the
      next line of the file OPENINGS with "\r\n" for each byte 1. Prints "open" once each has been
      sent a frame with the word "watching". From then on each byte MARK in the payload of a frame is a
      delivery: for every COUNT of them it prints when the first and the last of them came, in
@@ -128,7 +128,7 @@ static long take(int socket, struct place *place, const char *data, size_t size)
   return found;
 }
 
-static void run_reader(const char *host, int port, long count, const char *path) {
+static void run_reader(const char *host, int port, long count, const char *path, long begin) {
   struct sockaddr_in peer = address(host, port);
   FILE *openings = fopen(path, "r");
   int poll = epoll_create1(0);
@@ -139,7 +139,7 @@ static void run_reader(const char *host, int port, long count, const char *path)
   double first = 0;
   for (;;) {
     while (connected < count && connected < open + AT_ONCE)
-      open_one(poll, (int)connected++, &peer, openings);
+      open_one(poll, (int)(begin + connected++), &peer, openings);
     int ready = epoll_wait(poll, events, EVENTS, -1);
     if (ready < 0 && errno != EINTR) fail("epoll_wait");
     for (int number = 0; number < ready; number++) {
@@ -197,11 +197,11 @@ static void run_sender(int port, int count, size_t size) {
 }
 
 int main(int count, char **words) {
-  if (count == 6 && !strcmp(words[1], "read"))
-    run_reader(words[2], atoi(words[3]), atol(words[4]), words[5]);
+  if (count == 7 && !strcmp(words[1], "read"))
+    run_reader(words[2], atoi(words[3]), atol(words[4]), words[5], atol(words[6]));
   else if (count == 5 && !strcmp(words[1], "send"))
     run_sender(atoi(words[2]), atoi(words[3]), (size_t)atol(words[4]));
   else
-    fprintf(stderr, "sockets read HOST PORT COUNT OPENINGS | sockets send PORT COUNT BYTES\n");
+    fprintf(stderr, "sockets read HOST PORT COUNT OPENINGS FIRST | sockets send PORT COUNT BYTES\n");
   return 1;
 }

@@ -93,12 +93,15 @@ def build() -> None:
         raise SocketsError("this figure needs a C compiler: no cc on the PATH") from None
 
 
-def readers(port: int, openings: Iterable[bytes], folder: Path) -> Sockets:
-    """One socket for each opening; each must be answered by a word that has `watching` in it."""
-    path = folder / f"openings-{port}"
+def readers(port: int, openings: Iterable[bytes], folder: Path, first: int = 0) -> Sockets:
+    """One socket for each opening; each must be answered by a word that has `watching` in it.
+
+    first: how many sockets other readers of the port have; ports of one source address are finite.
+    """
+    path = folder / f"openings-{port}-{first}"
     lines = [opening.replace(b"\r\n", b"\x01") for opening in openings]
     path.write_bytes(b"".join(line + b"\n" for line in lines))
-    return Sockets("read", HOST, port, len(lines), path)
+    return Sockets("read", HOST, port, len(lines), path, first)
 
 
 def watching(user: str, mailbox: str) -> bytes:
