@@ -18,8 +18,10 @@ KEPT_MS = 1_000.0
 
 
 async def soak(plan: Plan, seconds: float, console: Console, system: System) -> Report:
-    """Find the highest rate by doubling, unless the plan has one, then chat at half of it."""
-    highest = plan.rate or await highest_rate(plan, console, system)
+    """Chat at the plan's rate or, if it has none, at half of the highest."""
+    if plan.rate:
+        return await chat(plan, seconds, console, system, "soak")
+    highest = await highest_rate(plan, console, system)
     half = msgspec.structs.replace(plan, run=f"{plan.run}s", rate=highest / 2)
     done = await chat(half, seconds, console, system, "soak")
     done.facts["highest rate that was kept, messages/s"] = f"{highest:,.0f}"
