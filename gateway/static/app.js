@@ -4,7 +4,7 @@ import { AuthorScreen } from "./author-screen.js";
 import { Authors } from "./authors.js";
 import { Chat, peer } from "./chat.js";
 import { confirm, members, newConversation, toast } from "./dialogs.js";
-import { byId } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { FeedScreen } from "./feed-screen.js";
 import { FeedSidebar } from "./feed-sidebar.js";
 import { Feed } from "./feed.js";
@@ -18,7 +18,19 @@ import { Sidebar } from "./sidebar.js";
 import { Store } from "./store.js";
 import { Thread } from "./thread.js";
 
-await start(run);
+await start(
+  {
+    title: "Readcast",
+    question: "Who are you today?",
+    hint: [
+      "Open a second tab to be somebody else there, or ",
+      h("a", { href: "console" }, "publish a notice"),
+      " to everybody.",
+    ],
+    tokenHint: ["A JSON Web Token from whoever runs this server."],
+  },
+  run,
+);
 
 /** @param {import('./login.js').Session} session */
 function run({ user, token }) {

@@ -7,12 +7,24 @@ import { clearLook, prepareLook } from "./console-look.js";
 import { ConsolePublish } from "./console-publish.js";
 import { ConsoleTrail } from "./console-trail.js";
 import { confirm } from "./dialogs.js";
-import { byId } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { logOut } from "./login.js";
 import { Client } from "./readcast.js";
 import { connect, start } from "./session.js";
 
-await start(run);
+await start(
+  {
+    title: "Readcast console",
+    question: "Who operates today?",
+    hint: ["What you publish comes up on ", h("a", { href: "." }, "the chat page"), "."],
+    tokenHint: [
+      "A token with the role operator: ",
+      h("code", {}, "faust -A streams token --user op --role operator"),
+      " prints one.",
+    ],
+  },
+  run,
+);
 
 /** @param {import('./login.js').Session} session */
 function run({ user, token }) {

@@ -34,9 +34,9 @@ export function draw(name, attributes, ...children) {
   return element;
 }
 
-/** A symbol of the page. @param {string} name */
+/** A symbol of icons.svg. @param {string} name */
 export const icon = (name) =>
-  draw("svg", { class: "icon", "aria-hidden": "true" }, draw("use", { href: `#icon-${name}` }));
+  draw("svg", { class: "icon", "aria-hidden": "true" }, draw("use", { href: `icons.svg#${name}` }));
 
 /** @param {string} id @returns {any} the element */
 export const byId = (id) => document.getElementById(id);

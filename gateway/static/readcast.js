@@ -406,7 +406,8 @@ export class Client {
 
   #acknowledge() {
     for (const mailbox of this.#unacknowledged) {
-      this.#write({ op: "ack", mailbox, seq: this.#inflow.seq(mailbox) });
+      const seq = this.#inflow.seq(mailbox);
+      if (seq) this.#write({ op: "ack", mailbox, seq });
     }
     this.#unacknowledged.clear();
   }
@@ -538,7 +539,7 @@ export class Inflow {
     this.#watch = watch;
   }
 
-  /** The last seq that was delivered. @param {string} mailbox */
+  /** The last seq that was delivered; 0 if the mailbox is not followed. @param {string} mailbox */
   seq(mailbox) {
     return this.#places.get(mailbox)?.seq ?? 0;
   }

@@ -5,9 +5,14 @@ import { prepareDialogs, toast } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { avatar } from "./format.js";
 import { logIn, logOut } from "./login.js";
+import { furnish } from "./shell.js";
 
-/** @param {(session: import('./login.js').Session) => void} run puts the parts of the page together */
-export async function start(run) {
+/**
+ * @param {import('./shell.js').Words} words
+ * @param {(session: import('./login.js').Session) => void} run puts the parts of the page together
+ */
+export async function start(words, run) {
+  furnish(words);
   prepareDialogs();
   addEventListener("unhandledrejection", (event) => {
     toast(event.reason?.message ?? "Something went wrong.");

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Self
 
+from tests.e2e.client import ANSWER_SECONDS
 from tests.e2e.page_tab import Tab, Wire
 from tests.waiting import soon
 
@@ -72,7 +74,8 @@ class PageClient:
 
     async def run(self, script: str, argument: object = None) -> Any:
         """The value of an expression in the page, where `it` is the argument."""
-        return await self.page.evaluate(f"async (it) => {{ return {script}; }}", argument)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await self.page.evaluate(f"async (it) => {{ return {script}; }}", argument)
 
     async def until(self, script: str, argument: object = None) -> None:
         """Wait until an expression is true in the page."""

@@ -206,7 +206,7 @@ async def test_earlier_entries_of_the_trail_are_loaded_on_demand(console: Open, 
 
 
 async def test_a_release_that_is_being_spread_shows_how_far_it_is(
-    console: Open, dial: Connect, stack: System, slow_release: Gateway
+    slow_release: Gateway, console: Open, dial: Connect, stack: System
 ):
     crew = unique("crew")
     users = [await dial(unique("user"), url=slow_release.ws) for _ in range(6)]
