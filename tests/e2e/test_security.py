@@ -8,7 +8,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,14 +124,14 @@ async def test_tls_begins_with_1_2(secured: Secured, version: str, accepted: boo
         assert not accepted
         return
     assert accepted
-    writer.close()
+    await gone(writer)
 
 
 async def test_an_unfinished_tls_handshake_is_cut_off(secured: Secured):
     reader, writer = await asyncio.open_connection("127.0.0.1", secured.gateway.port)
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert await reader.read() == b""
-    writer.close()
+    await gone(writer)
 
 
 def test_browsers_are_told_to_come_by_tls_only(secured: Secured):
@@ -236,6 +236,12 @@ async def test_no_text_from_the_gateway_becomes_markup(blank: Open, party: Party
     assert await tab.page.evaluate(FOUND) == NOTHING
 
 
+VIOLATION = """() => new Promise((resolve) => {
+  const heard = ({ effectiveDirective }) => resolve(effectiveDirective);
+  document.addEventListener("securitypolicyviolation", heard);
+  try { attempt(); } catch (error) { if (!(error instanceof TypeError)) throw error; }
+})"""
+
 TYPES = "require-trusted-types-for"
 ATTEMPTS = {
     "inline script": (
@@ -268,13 +274,8 @@ ATTEMPTS = {
 async def test_a_page_may_do_nothing_that_it_need_not(tab: Open, name: str):
     directive, attempt = ATTEMPTS[name]
     one: Tab = await tab(unique("alice"))
-    broken = await one.page.evaluate(
-        """(attempt) => new Promise((resolve) => {
-          const heard = ({ effectiveDirective }) => resolve(effectiveDirective);
-          document.addEventListener("securitypolicyviolation", heard);
-          try { attempt(); } catch (error) { if (!(error instanceof TypeError)) throw error; }
-        })""".replace("attempt()", attempt)
-    )
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        broken = await one.page.evaluate(VIOLATION.replace("attempt()", attempt))
     assert broken == directive
     assert await one.page.evaluate("typeof hacked") == "undefined"
     assert one.problems
@@ -282,16 +283,22 @@ async def test_a_page_may_do_nothing_that_it_need_not(tab: Open, name: str):
 
 
 async def test_no_other_page_may_frame_it(blank: Open, stack: System):
+    page = f"<iframe src='{stack.http}/'></iframe>"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
+        writer.write((head + page).encode())
+        writer.close()
+
     tab = await blank()
-    await tab.page.route(
-        "**/frame.html",
-        lambda route: route.fulfill(
-            content_type="text/html", body=f"<iframe src='{stack.http}/'></iframe>"
-        ),
-    )
-    await tab.page.goto("http://127.0.0.2/frame.html")
-    (frame,) = tab.page.main_frame.child_frames
-    assert frame.url.startswith("chrome-error:")
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        await tab.page.goto(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        (frame,) = tab.page.main_frame.child_frames
+        assert frame.url.startswith("chrome-error:")
+        await tab.page.close()
+    assert any("frame-ancestors" in problem for problem in tab.problems)
+    tab.problems.clear()
 
 
 # Sockets
@@ -401,4 +408,11 @@ async def garble(gateway: Gateway, request: str) -> None:
     writer.write(request.encode())
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert b" 400 " in await reader.readline()
+    await gone(writer)
+
+
+async def gone(writer: asyncio.StreamWriter) -> None:
+    """Close a socket, whatever the other side has done to it."""
     writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
