@@ -340,6 +340,7 @@ async def test_a_message_whose_receipt_was_lost_is_sent_again_but_stands_once(
     await expect(one.message("once")).to_have_attribute("data-state", "sent")
     await one.say("then this")
     await one.reads("once", "then this")
+    await expect(one.message("then this")).to_have_attribute("data-state", "sent")
     assert (await alice.request("history", mailbox=group, after=0))["head"] == 2
     assert len({frame["id"] for frame in wire.of("send")}) == 2
 
