@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         default=200, ge=1, description="Frames at once: a client that opens many chats at start."
     )
     connections: int = Field(
-        default=50_000, ge=1, description="Connections of the process: about 15 kB each."
+        default=50_000, ge=1, description="Connections of the process: about 21 kB each."
     )
     connections_per_address: int | None = Field(
         default=None,
