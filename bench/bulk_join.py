@@ -53,8 +53,10 @@ def drain(fresh: Broker, worker: Process, progress: Progress) -> float:
     """Seconds from sending the commands to the last member."""
     task = progress.add_task("members", total=MEMBERS)
     begin, stored = time.monotonic(), 0
-    asyncio.run(send(fresh.bootstrap, opening(GROUP, MEMBERS)))
-    while stored < MEMBERS:
+    commands = list(opening(GROUP, MEMBERS))
+    asyncio.run(send(fresh.bootstrap, iter(commands)))
+    # Each command changes the row of the group, too.
+    while stored < MEMBERS + len(commands):
         time.sleep(POLL_SECONDS)
         worker.check()
         look = time.monotonic()
