@@ -17,16 +17,14 @@ from pydantic import ValidationError
 from gateway.app import Gateway
 from gateway.auth import Tokens
 from gateway.door import listen
-from gateway.errors import CannotStart
+from gateway.errors import CANNOT_START, CannotStart
 from gateway.keys import KeyFile
 from gateway.pages import monitor_app, web_app
-from gateway.processes import is_member, supervise, watch_lifeline
+from gateway.processes import STOP_SIGNALS, is_member, supervise, watch_lifeline
 from gateway.settings import Settings
 from gateway.tls import tls_context
 
 log = structlog.get_logger()
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> int:
@@ -42,7 +40,7 @@ def main() -> int:
             return supervise(settings, processes)
     except (CannotStart, ValidationError) as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return CANNOT_START
     return uvloop.run(serve(settings, tokens, tls))
 
 
@@ -76,7 +74,7 @@ async def serve(settings: Settings, tokens: Tokens, tls: ssl.SSLContext | None) 
         sys.stderr.write(f"can't listen: {error}\n")
         await monitor.cleanup()
         await runner.cleanup()
-        return 2
+        return CANNOT_START
     watch_lifeline(stopping)
     gateway.start()
     host, port = server.sockets[0].getsockname()[:2]

@@ -29,6 +29,10 @@ class Disconnect(Exception):
         self.reason = reason
 
 
+CANNOT_START = 2
+"""The exit code of a gateway that can't start as it is configured."""
+
+
 class CannotStart(Exception):
     """The gateway can't start as it is configured; the message says what to set."""
 

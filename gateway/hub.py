@@ -183,12 +183,11 @@ class Hub:
         dirty, self._dirty = self._dirty, {}
         for channel in dirty:
             self._touched[channel] = None
-            if len(channel.live) >= LARGE:
-                self._sweeps.setdefault(channel, Sweep.begin(channel))
-                continue
-            for watch in channel.live:
-                if not watch.behind:
+            if len(channel.live) < LARGE:
+                for watch in channel.live:
                     self._mark(watch)
+            elif channel not in self._sweeps:
+                self._sweeps[channel] = Sweep.begin(channel)
 
     def _sweep(self, channel: Channel) -> None:
         """Serve the next watches of a large channel; it comes after the others then."""

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from gateway.errors import CannotStart
+from gateway.errors import CANNOT_START, CannotStart
 from gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class Member:
     def keep(self) -> int | None:
         """Start it again if it has died; its code if it can't start at all."""
         code = self._child.poll()
-        if code == 2:
+        if code == CANNOT_START:
             return code
         if code is not None and time.monotonic() >= self._start_at:
             log.error("a gateway process died, another one starts", code=code)
