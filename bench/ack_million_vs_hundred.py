@@ -17,8 +17,7 @@ from bench.backlog import body, group, opening, send
 from bench.broker import broker
 from bench.chat import Client
 from bench.figures import Figure
-from bench.processes import free_port
-from bench.readcast import make_topics, start_gateway, start_worker, wait_until_ready
+from bench.readcast import make_topics, ready_gateway, ready_worker
 from bench.records_per_message import settle
 from bench.sockets import build, readers, watching
 from bench.topics import CHANGELOG, USER_CHANGELOG
@@ -49,9 +48,7 @@ def measure(progress: Progress) -> Figure:
     task = progress.add_task("messages", total=MESSAGES)
     with broker() as fresh:
         make_topics(fresh)
-        health_port, port = free_port(), free_port()
-        with start_worker(fresh, health_port) as worker:
-            wait_until_ready(worker, health_port)
+        with ready_worker(fresh) as worker:
             for mailbox, number in MEMBERS.items():
                 asyncio.run(send(fresh.bootstrap, opening(mailbox, number)))
 
@@ -64,8 +61,7 @@ def measure(progress: Progress) -> Figure:
                 lambda: joined() >= sum(MEMBERS.values()),
                 lambda: progress.update(members, completed=joined()),
             )
-            with start_gateway(fresh, port) as gateway:
-                wait_until_ready(gateway, port)
+            with ready_gateway(fresh) as (_, port):
                 # The names of the small group's members are among those of the large one.
                 openings = [
                     watching(f"u{number}", mailbox)

@@ -15,8 +15,8 @@ from bench.backlog import Backlog, group, opening, send
 from bench.broker import Broker, broker
 from bench.contenders import READCAST
 from bench.figures import Figure
-from bench.processes import Process, free_port
-from bench.readcast import make_topics, start_worker, table_folder, wait_until_ready
+from bench.processes import Process
+from bench.readcast import make_topics, ready_worker, table_folder
 from bench.sequencing import LIMIT_SECONDS, POLL_SECONDS, RowsError, race
 from bench.topics import CHANGELOG
 
@@ -40,9 +40,7 @@ def join(progress: Progress) -> tuple[float, float]:
     """Members per second on a fresh broker, and the bytes of the mailbox table for each."""
     with broker() as fresh:
         make_topics(fresh)
-        port = free_port()
-        with start_worker(fresh, port) as worker:
-            wait_until_ready(worker, port)
+        with ready_worker(fresh) as worker:
             seconds = drain(fresh, worker, progress)
         check(fresh)
         tables = [folder for folder in table_folder(fresh).rglob("mailbox*") if folder.is_dir()]

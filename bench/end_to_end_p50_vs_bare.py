@@ -21,8 +21,7 @@ from bench.backlog import body, group, opening, send
 from bench.broker import Broker, broker
 from bench.figures import Figure
 from bench.latencies import Latencies
-from bench.processes import free_port
-from bench.readcast import make_topics, start_gateway, start_worker, token, wait_until_ready
+from bench.readcast import make_topics, ready_gateway, ready_worker, token
 from bench.topics import PARTITIONS
 
 GROUPS = 50
@@ -55,16 +54,12 @@ def measure(progress: Progress) -> Figure:
         make_topics(fresh)
         fresh.topics.create(PEER_TOPIC)
         asyncio.run(send(fresh.bootstrap, openings()))
-        gateway_port, health_port = free_port(), free_port()
-        with start_worker(fresh, health_port) as worker:
-            wait_until_ready(worker, health_port)
-            with start_gateway(fresh, gateway_port) as gateway:
-                wait_until_ready(gateway, gateway_port)
-                for _ in range(ROUNDS):
-                    through.append(uvloop.run(end_to_end(gateway_port)))
-                    progress.advance(task)
-                    bare.append(uvloop.run(produce_and_consume(fresh)))
-                    progress.advance(task)
+        with ready_worker(fresh), ready_gateway(fresh) as (_, port):
+            for _ in range(ROUNDS):
+                through.append(uvloop.run(end_to_end(port)))
+                progress.advance(task)
+                bare.append(uvloop.run(produce_and_consume(fresh)))
+                progress.advance(task)
     return figure(through, bare)
 
 

@@ -16,7 +16,7 @@ from kafka import KafkaProducer
 from bench.backlog import BODY_BYTES, command, group, opening, send
 from bench.broker import broker
 from bench.processes import free_port
-from bench.readcast import make_topics, start_gateway, start_worker, wait_until_ready
+from bench.readcast import make_topics, ready_gateway, ready_worker
 from bench.sockets import MARK, Sockets, Span, build, floor, readers, watching
 from bench.topics import COMMANDS
 
@@ -63,11 +63,9 @@ def fanout() -> Iterator[Fanout]:
     with broker() as fresh, ExitStack() as stack:
         make_topics(fresh)
         asyncio.run(send(fresh.bootstrap, opening(MAILBOX, 1 + LISTENERS)))
-        health_port, port, floor_port = free_port(), free_port(), free_port()
-        worker = stack.enter_context(start_worker(fresh, health_port))
-        wait_until_ready(worker, health_port)
-        gateway = stack.enter_context(start_gateway(fresh, port))
-        wait_until_ready(gateway, port)
+        stack.enter_context(ready_worker(fresh))
+        _, port = stack.enter_context(ready_gateway(fresh))
+        floor_port = free_port()
         openings = (watching(f"u{number}", MAILBOX) for number in range(1, 1 + LISTENERS))
         listeners = stack.enter_context(readers(port, openings, fresh.folder))
         listeners.wait_open()

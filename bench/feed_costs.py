@@ -19,8 +19,8 @@ from bench.broker import Broker, broker
 from bench.feed_pages import UNLIMITED, Feeds, Reader
 from bench.feeds import command, follows, posts, send_apart, users
 from bench.paths import BENCH
-from bench.processes import Process, cpu_seconds, free_port, stop_on_sigterm
-from bench.readcast import make_topics, start_gateway, start_worker, wait_until_ready
+from bench.processes import Process, cpu_seconds, stop_on_sigterm
+from bench.readcast import make_topics, ready_gateway, ready_worker
 from bench.records_per_message import everything, settle
 from bench.topics import CHANGELOG, USER_CHANGELOG
 
@@ -46,9 +46,7 @@ def post_costs(progress: Progress) -> list[dict]:
     found = []
     with broker() as fresh:
         make_topics(fresh)
-        port = free_port()
-        with start_worker(fresh, port) as worker:
-            wait_until_ready(worker, port)
+        with ready_worker(fresh) as worker:
             idle = idle_share(worker)
             for followers in FOLLOWERS:
                 for mode in MODES:
@@ -113,17 +111,14 @@ def page_costs(progress: Progress) -> list[dict]:
     task = progress.add_task("pages", total=len(FOLLOWEES) * len(MODES))
     with broker() as fresh:
         make_topics(fresh)
-        worker_port, port = free_port(), free_port()
-        with start_worker(fresh, worker_port) as worker:
-            wait_until_ready(worker, worker_port)
+        with ready_worker(fresh) as worker:
             asyncio.run(send(fresh.bootstrap, all_follows()))
             rest(fresh, worker)
             asyncio.run(send_apart(fresh.bootstrap, all_posts()))
             rest(fresh, worker)
             # With one feed in memory at a time, the next reader's page is always asked of the agents.
             only_one = {"READCAST_GATEWAY_FEED_VIEWS": "1"}
-            with start_gateway(fresh, port, **UNLIMITED, **only_one) as gateway:
-                wait_until_ready(gateway, port)
+            with ready_gateway(fresh, **UNLIMITED, **only_one) as (gateway, port):
                 served = Feeds(fresh, port)
                 return uvloop.run(all_pages(served, (worker, gateway), progress, task))
 

@@ -18,9 +18,9 @@ from rich.progress import Progress
 from bench.backlog import send
 from bench.broker import Broker, broker
 from bench.feeds import follows, posts, send_apart, users
-from bench.processes import Process, free_port
+from bench.processes import Process
 from bench.raw_socket import RawSocket, connect, text_frame
-from bench.readcast import make_topics, start_gateway, start_worker, token, wait_until_ready
+from bench.readcast import make_topics, ready_gateway, ready_worker, token
 from bench.records_per_message import settle
 from bench.topics import CHANGELOG
 
@@ -58,12 +58,9 @@ def feeds(mode: str, progress: Progress) -> Iterator[Feeds]:
     """Fill feeds under a mode of delivery, and serve them by a gateway with nothing in memory."""
     with broker() as fresh:
         make_topics(fresh)
-        worker_port, port = free_port(), free_port()
-        with start_worker(fresh, worker_port, READCAST_FEED_MODE=mode) as worker:
-            wait_until_ready(worker, worker_port)
+        with ready_worker(fresh, READCAST_FEED_MODE=mode) as worker:
             fill(fresh, worker, progress)
-            with start_gateway(fresh, port, **UNLIMITED) as gateway:
-                wait_until_ready(gateway, port)
+            with ready_gateway(fresh, **UNLIMITED) as (_, port):
                 yield Feeds(fresh, port)
 
 

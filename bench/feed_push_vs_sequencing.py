@@ -20,8 +20,8 @@ from bench.broker import Broker, broker
 from bench.contenders import READCAST
 from bench.feeds import follows, posts, users
 from bench.figures import Figure
-from bench.processes import Process, free_port
-from bench.readcast import make_topics, start_worker, wait_until_ready
+from bench.processes import Process
+from bench.readcast import make_topics, ready_worker
 from bench.records_per_message import settle
 from bench.sequencing import LIMIT_SECONDS, POLL_SECONDS, ROUNDS, RowsError, race
 from bench.topics import USER_CHANGELOG
@@ -63,9 +63,7 @@ def push(progress: Progress) -> float:
     with broker() as fresh:
         make_topics(fresh)
         asyncio.run(send(fresh.bootstrap, all_follows()))
-        port = free_port()
-        with start_worker(fresh, port) as worker:
-            wait_until_ready(worker, port)
+        with ready_worker(fresh) as worker:
             follow(fresh, worker, progress)
             seconds = drain(fresh, worker, progress)
         check(fresh)

@@ -15,8 +15,8 @@ from bench.backlog import send
 from bench.broker import broker
 from bench.figures import Figure
 from bench.memory_per_connection import members, openings
-from bench.processes import Process, cpu_seconds, free_port
-from bench.readcast import make_topics, start_gateway, start_worker, wait_until_ready
+from bench.processes import Process, cpu_seconds
+from bench.readcast import make_topics, ready_gateway, ready_worker
 from bench.sockets import build, readers
 
 GROUPS, MEMBERS = 500, 100
@@ -31,13 +31,9 @@ def measure(progress: Progress) -> Figure:
     with broker() as fresh, ExitStack() as stack:
         make_topics(fresh)
         asyncio.run(send(fresh.bootstrap, chain.from_iterable(map(members, range(GROUPS)))))
-        health_port, port = free_port(), free_port()
-        worker = stack.enter_context(start_worker(fresh, health_port))
-        wait_until_ready(worker, health_port)
-        gateway = stack.enter_context(
-            start_gateway(fresh, port, arguments=("--processes", str(PROCESSES)))
-        )
-        wait_until_ready(gateway, port)
+        stack.enter_context(ready_worker(fresh))
+        processes = ("--processes", str(PROCESSES))
+        gateway, port = stack.enter_context(ready_gateway(fresh, processes))
         share = GROUPS // READERS
         for first in range(0, GROUPS, share):
             some = openings(range(first, first + share))

@@ -64,6 +64,10 @@ class Process:
         lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
         return ProcessError("\n".join([f"{self.name} {what}; the end of its log:", *lines]))
 
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        return self._child.wait()
+
     def stop(self) -> None:
         """SIGTERM, and SIGKILL to what is left of its process group after STOP_SECONDS."""
         if self._child.poll() is None:
@@ -89,7 +93,7 @@ class Process:
 def run(command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> None:
     """Run a command to its end; raise ProcessError if it fails."""
     with Process(command, log, env) as process:
-        code = process._child.wait()
+        code = process.wait()
         if code:
             raise process.failure(f"ended with code {code}")
 
@@ -114,6 +118,16 @@ def cpu_seconds(pid: int) -> float:
     """CPU time that a process has used (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_kb(pid: int) -> int:
+    """kB of memory that a process has in use (Linux); 0 if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = status.partition("VmRSS:")[2].split()
+    return int(found[0]) if found else 0
 
 
 def free_port() -> int:

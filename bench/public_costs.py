@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import orjson
 import uvloop
@@ -20,10 +19,10 @@ from bench.broker import Broker, broker
 from bench.chat import Client
 from bench.crowd import connected, spread_of, start_crowd
 from bench.paths import BENCH
-from bench.processes import Process, cpu_seconds, free_port
+from bench.processes import Process, cpu_seconds, resident_kb
 from bench.public_records_per_publish import MAILBOX, entry
 from bench.public_release_15k import UNPACED, wire
-from bench.readcast import make_topics, start_gateway, start_worker, wait_until_ready
+from bench.readcast import make_topics, ready_gateway, ready_worker
 from bench.topics import USER_CHANGELOG, USER_COMMANDS
 
 FILE = BENCH / "public_costs.json"
@@ -80,19 +79,16 @@ def measure() -> Costs:
     with broker() as fresh, ExitStack() as stack:
         make_topics(fresh)
         asyncio.run(send(fresh.bootstrap, iter([entry("publish", 0, title="First", body=body(0))])))
-        worker_port, port = free_port(), free_port()
-        worker = stack.enter_context(start_worker(fresh, worker_port))
-        wait_until_ready(worker, worker_port)
-        gateway = stack.enter_context(start_gateway(fresh, port, **UNPACED))
-        wait_until_ready(gateway, port)
+        worker = stack.enter_context(ready_worker(fresh))
+        gateway, port = stack.enter_context(ready_gateway(fresh, **UNPACED))
         meter = Meter(worker, gateway)
         touch_offline(fresh, worker)
         offline = meter.take()
-        memory = resident(gateway)
+        memory = resident_kb(gateway.pid)
         crowd = stack.enter_context(start_crowd(fresh, port, 0, ONLINE))
         crowd.wait_until(lambda: connected(crowd), LIMIT_SECONDS)
         sessions = meter.take()
-        memory = resident(gateway) - memory
+        memory = (resident_kb(gateway.pid) - memory) * 1_024
         uvloop.run(release(port, crowd))
         online = meter.take()
         return Costs(
@@ -140,12 +136,6 @@ def wait(worker: Process, done: Callable[[], bool]) -> None:
         time.sleep(0.1)
         if time.monotonic() > limit:
             raise worker.failure(f"not done after {LIMIT_SECONDS} s")
-
-
-def resident(process: Process) -> int:
-    """Bytes of memory that a process holds (Linux)."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
 
 
 def last_record(fresh: Broker, topic: str, part: bytes) -> int:

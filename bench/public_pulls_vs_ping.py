@@ -14,9 +14,9 @@ from bench.backlog import body, send
 from bench.broker import Broker, broker
 from bench.figures import Figure
 from bench.paths import PYTHON
-from bench.processes import Process, free_port, run
+from bench.processes import Process, run
 from bench.public_records_per_publish import entry
-from bench.readcast import make_topics, start_gateway, start_worker, wait_until_ready
+from bench.readcast import make_topics, ready_gateway, ready_worker
 
 NOTICES = 100
 UNLIMITED = {"READCAST_GATEWAY_FRAME_RATE": "1e9", "READCAST_GATEWAY_FRAME_BURST": "1000000"}
@@ -27,12 +27,8 @@ def measure(progress: Progress) -> Figure:
     with broker() as fresh:
         make_topics(fresh)
         asyncio.run(publish(fresh.bootstrap))
-        worker_port, port = free_port(), free_port()
-        with start_worker(fresh, worker_port) as worker:
-            wait_until_ready(worker, worker_port)
-            with start_gateway(fresh, port, **UNLIMITED) as gateway:
-                wait_until_ready(gateway, port)
-                rounds = drive(fresh, gateway, port)
+        with ready_worker(fresh), ready_gateway(fresh, **UNLIMITED) as (gateway, port):
+            rounds = drive(fresh, gateway, port)
     progress.advance(task)
     return Figure(
         median(rounds["pull"], "rate"),

@@ -19,9 +19,9 @@ from bench.broker import Broker, broker
 from bench.chat import Chat, Client, openings
 from bench.crowd import Spread, connected, spread_of, start_crowd
 from bench.figures import Figure
-from bench.processes import Process, cpu_seconds, free_port
+from bench.processes import Process, cpu_seconds
 from bench.public_records_per_publish import entry
-from bench.readcast import make_topics, start_gateway, start_worker, wait_until_ready
+from bench.readcast import make_topics, ready_gateway, ready_worker
 from bench.topics import USER_CHANGELOG
 
 USERS = 15_000
@@ -55,11 +55,8 @@ def measure(progress: Progress) -> Figure:
     with broker() as fresh, ExitStack() as stack:
         make_topics(fresh)
         asyncio.run(send(fresh.bootstrap, openings()))
-        worker_port, port = free_port(), free_port()
-        worker = stack.enter_context(start_worker(fresh, worker_port))
-        wait_until_ready(worker, worker_port)
-        gateway = stack.enter_context(start_gateway(fresh, port, **UNPACED))
-        wait_until_ready(gateway, port)
+        worker = stack.enter_context(ready_worker(fresh))
+        gateway, port = stack.enter_context(ready_gateway(fresh, **UNPACED))
         share = USERS // CROWDS
         crowds = [
             stack.enter_context(start_crowd(fresh, port, first, first + share))

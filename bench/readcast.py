@@ -3,7 +3,8 @@
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import jwt
@@ -44,6 +45,26 @@ def start_gateway(
         broker.folder / "gateway.log",
         environment(broker, READCAST_GATEWAY_PORT=str(port), **settings),
     )
+
+
+@contextmanager
+def ready_worker(broker: Broker, **settings: str) -> Iterator[Process]:
+    """A worker whose lanes decide."""
+    port = free_port()
+    with start_worker(broker, port, **settings) as worker:
+        wait_until_ready(worker, port)
+        yield worker
+
+
+@contextmanager
+def ready_gateway(
+    broker: Broker, arguments: Sequence[str] = (), **settings: str
+) -> Iterator[tuple[Process, int]]:
+    """A gateway that clients may come to, and its port."""
+    port = free_port()
+    with start_gateway(broker, port, arguments, **settings) as gateway:
+        wait_until_ready(gateway, port)
+        yield gateway, port
 
 
 def wait_until_ready(process: Process, port: int) -> None:

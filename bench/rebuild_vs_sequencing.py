@@ -14,8 +14,7 @@ from bench.backlog import Backlog
 from bench.broker import Broker, broker
 from bench.contenders import READCAST
 from bench.figures import Figure
-from bench.processes import free_port
-from bench.readcast import start_worker, table_folder, wait_until_ready
+from bench.readcast import ready_worker, table_folder
 from bench.sequencing import ROUNDS, prepare, sequence
 from bench.topics import CHANGELOG
 
@@ -51,8 +50,6 @@ def starts_with_and_without_folder(fresh: Broker, progress: Progress) -> tuple[f
 
 def seconds_to_ready(fresh: Broker) -> float:
     """Start a worker, wait until it says that it is ready, stop it."""
-    port = free_port()
     begin = time.monotonic()
-    with start_worker(fresh, port) as worker:
-        wait_until_ready(worker, port)
+    with ready_worker(fresh):
         return time.monotonic() - begin

@@ -20,8 +20,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from bench.broker import broker
 from bench.paths import ROOT
-from bench.processes import free_port
-from bench.readcast import make_topics, start_gateway, start_worker, token, wait_until_ready
+from bench.readcast import make_topics, ready_gateway, ready_worker, token
 from gateway import wire
 from gateway.deflate import WINDOWS
 from gateway.forms import FORMS as FRAMES
@@ -360,10 +359,7 @@ def _event_json(seq: int) -> bytes:
 def measure() -> str:
     with broker() as kafka:
         make_topics(kafka)
-        health, port = free_port(), free_port()
-        with start_worker(kafka, health) as worker, start_gateway(kafka, port) as gateway:
-            wait_until_ready(worker, health)
-            wait_until_ready(gateway, port)
+        with ready_worker(kafka), ready_gateway(kafka) as (_, port):
             sizes = table(asyncio.run(converse(f"ws://127.0.0.1:{port}/ws")))
     return f"{sizes}\n{costs()}"
 

@@ -6,11 +6,10 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench.broker import Broker, broker
-from bench.processes import Process, free_port
-from bench.readcast import SECRET, make_topics, start_gateway, start_worker, wait_until_ready
+from bench.processes import Process, free_port, resident_kb
+from bench.readcast import SECRET, make_topics, ready_worker, start_gateway, wait_until_ready
 
 
 class System:
@@ -37,11 +36,11 @@ class System:
     def end_gateway(self, number: signal.Signals) -> None:
         """Send the gateway a signal, and wait for its end."""
         os.killpg(self.gateway.pid, number)
-        self.gateway._child.wait()
+        self.gateway.wait()
 
     def rss(self) -> dict[str, float]:
         """MB in memory, by process."""
-        return {"gateway": rss(self.gateway.pid), "worker": rss(self._worker.pid)}
+        return {"gateway": megabytes(self.gateway), "worker": megabytes(self._worker)}
 
 
 @contextlib.contextmanager
@@ -49,9 +48,7 @@ def running(**settings: str) -> Iterator[System]:
     """Start all, give it, and stop it; `settings` are the gateway's variables."""
     with broker() as fresh:
         make_topics(fresh)
-        health_port = free_port()
-        with start_worker(fresh, health_port) as worker:
-            wait_until_ready(worker, health_port)
+        with ready_worker(fresh) as worker:
             system = System(fresh, worker, **settings)
             try:
                 system.wait_until_ready()
@@ -60,11 +57,6 @@ def running(**settings: str) -> Iterator[System]:
                 system.gateway.stop()
 
 
-def rss(pid: int) -> float:
-    """MB of a process in memory (Linux); 0 if it has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    kb = next((line.split()[1] for line in lines if line.startswith("VmRSS")), "0")
-    return int(kb) / 1_024
+def megabytes(process: Process) -> float:
+    """Of memory that a process has in use."""
+    return resident_kb(process.pid) / 1_024
