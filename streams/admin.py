@@ -8,7 +8,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.settings import Settings
-from streams.topics import topic_configs
+from streams.topics import partition_counts, topic_configs
 
 
 class TopicReport(NamedTuple):
@@ -24,12 +24,13 @@ def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
     admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers.split(","))
     try:
         wanted = topic_configs(settings)
+        counts = partition_counts(settings)
         missing = set(wanted) - set(admin.list_topics())
         if create and missing:
             admin.create_topics(
                 {
                     name: {
-                        "num_partitions": settings.partitions,
+                        "num_partitions": counts[name],
                         "replication_factor": settings.replication_factor,
                         "configs": wanted[name],
                     }
@@ -39,7 +40,7 @@ def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
             )
         absent = set() if create else missing
         found = _problems(
-            admin, settings, {name: wanted[name] for name in wanted if name not in absent}
+            admin, counts, {name: wanted[name] for name in wanted if name not in absent}
         )
         return [
             TopicReport(name, create and name in missing, found.get(name, ["missing"]))
@@ -50,15 +51,15 @@ def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
 
 
 def _problems(
-    admin: KafkaAdminClient, settings: Settings, wanted: dict[str, dict[str, str]]
+    admin: KafkaAdminClient, counts: dict[str, int], wanted: dict[str, dict[str, str]]
 ) -> dict[str, list[str]]:
     if not wanted:
         return {}
     problems: dict[str, list[str]] = {name: [] for name in wanted}
     for topic in admin.describe_topics(list(wanted)):
-        partitions = len(topic["partitions"])
-        if partitions != settings.partitions:
-            problems[topic["name"]].append(f"{partitions} partitions, not {settings.partitions}")
+        name, partitions = topic["name"], len(topic["partitions"])
+        if partitions != counts[name]:
+            problems[name].append(f"{partitions} partitions, not {counts[name]}")
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted]
     described = admin.describe_configs(resources, config_filter="all")
     configs = next(iter(described.values()))

@@ -24,6 +24,7 @@ from streams.ids import (
     is_uuid,
     parse_mailbox,
 )
+from streams.routes.commands import AnyMailboxRouting, AnyUserRouting
 from streams.schemas import (
     CommandId,
     EntrySeq,
@@ -283,9 +284,18 @@ AnyMailboxCommand = (
     | Withdraw
     | Query
     | AnyAuthorCommand
+    | AnyMailboxRouting
 )
 AnyUserCommand = (
-    Read | Unread | Subscribed | Unsubscribed | Touch | Open | UserQuery | AnyFollowerCommand
+    Read
+    | Unread
+    | Subscribed
+    | Unsubscribed
+    | Touch
+    | Open
+    | UserQuery
+    | AnyFollowerCommand
+    | AnyUserRouting
 )
 
 _Command = TypeVar("_Command")

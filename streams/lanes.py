@@ -6,7 +6,9 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import structlog
@@ -18,9 +20,13 @@ from streams.batches import Batch
 from streams.decisions import Agent
 from streams.outbox import Outbox
 from streams.partitioning import Place
-from tables.journal import Displaced, append
-from tables.partition import Partition
+from streams.routes.forwarding import Audience, deliveries
+from streams.routes.rules import Routes
+from tables.journal import Displaced, Entry, append
+from tables.keys import parse_key
+from tables.partition import Partition, header_position
 from tables.reader import read_range
+from tables.rows import ORIGIN
 from tables.table import JournaledTable
 from tables.tasks import end
 
@@ -34,14 +40,19 @@ _RETRY_SECONDS = 0.2
 _STALL_SECONDS = 60.0
 _IDLE_SECONDS = 5.0
 _EXIT_SOFTWARE = 70
+_CLOCK_MS = 5_000
 
 
 class Line(NamedTuple):
-    """What a lane works for: the commands of one topic, decided by an agent over a table."""
+    """What a lane works for: the commands of one topic, decided by an agent over a table.
+
+    audience: which of the rows gateways are forwarded.
+    """
 
     topic: str
     agent: Agent
     table: JournaledTable
+    audience: Audience
 
 
 class Lane:
@@ -63,6 +74,7 @@ class Lane:
         self._arrived = asyncio.Event()
         self._paused = False
         self._next = -1
+        self._forwarded = 0
         self._metrics = metrics.LaneMetrics(line.topic, partition)
         self.restored = False
         self.active_at = time.monotonic()
@@ -151,6 +163,20 @@ class Lane:
         committed = await self._app.consumer.committed(self._tp)
         first = await self._app.bounds.first(*self._tp)
         self._next = first if committed is None else max(committed, first)
+        self._forwarded = await self._first_unforwarded()
+
+    async def _first_unforwarded(self) -> int:
+        """Where in the log the rows of commands may begin that weren't reported as done, so perhaps not forwarded."""
+        kept = self._partition.progress.next_offset
+        start = self._next
+        if not Routes(self._partition).leases() or start >= await self._app.bounds.end(*self._tp):
+            return kept
+        async for records in self._read_missing(start, start + 1):
+            # Rows carry the time of a command of their batch: none is older than its own command.
+            time = records[0].timestamp - _CLOCK_MS
+            found = await self._app.bounds.since(self._line.table.log_topic, self._number, time)
+            return kept if found is None else min(found, kept)
+        return kept
 
     async def _read_log(self) -> None:
         try:
@@ -219,8 +245,9 @@ class Lane:
             self._app.consumer.on_buffer_drop(self._tp)
 
     async def _process(self, records: Sequence[Any]) -> int:
-        """Decide as many records as make a batch, log, then keep; returns how many."""
+        """Decide as many records as make a batch, log, then keep, then forward; returns how many."""
         partition = self._partition
+        await self._forward_log()
         outbox: Outbox = self._app.outbox
         batch = Batch(self._line.agent, partition, self._place)
         done = batch.decide(records)
@@ -239,11 +266,39 @@ class Lane:
                 records[-1].timestamp if records else time.time_ns() // 1_000_000,
             )
             partition.keep(batch.overlay, batch.at, next_offset)
+            await self._forward(chain.from_iterable(batch.entries), next_offset)
         replies = batch.answers()
         if replies:
             await outbox.replies(replies)
         self._metrics.observe(records, batch)
         return done
+
+    async def _forward(self, entries: Iterable[Entry], next_offset: int) -> None:
+        """Forward rows of the log up to `next_offset` to the gateways that want them."""
+        table, routes = self._line.table, Routes(self._partition)
+        found = deliveries(routes, table.name, self._number, self._line.audience, entries)
+        await self._app.outbox.deliveries(found)
+        self._forwarded = next_offset
+
+    async def _forward_log(self) -> None:
+        """Forward what the log has and a failure kept from being forwarded; again, if in doubt."""
+        start, stop = self._forwarded, self._partition.progress.next_offset
+        if start < stop and Routes(self._partition).leases():
+            servers = self._app.settings.bootstrap_servers
+            log_topic = self._line.table.log_topic
+            log.info("forwarding rows of the log", lane=str(self._tp), start=start, stop=stop)
+            async for records in read_range(servers, log_topic, self._number, start, stop):
+                await self._forward(_entries(records), records[-1].offset + 1)
+        self._forwarded = stop
+
+
+def _entries(records: Iterable[Any]) -> Iterator[Entry]:
+    """Records of the log as the rows that they were; what is no row is left out."""
+    for record in records:
+        with suppress(ValueError):
+            parse_key(record.key or b"")
+            at = ORIGIN if record.value is not None else header_position(record.headers)
+            yield Entry(record.key, record.value, at)
 
 
 def _weight(records: Sequence[Any]) -> int:

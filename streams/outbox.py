@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
@@ -14,13 +14,28 @@ from msgspec.structs import astuple
 from streams.batches import DeadLetter, Reply
 from streams.decisions import Effect
 from streams.partitioning import partition_of
+from streams.routes.forwarding import Delivery
 from streams.schemas import MailboxCommand
 from streams.topics import Topics
 from tables.journal import BATCH_BYTES, BatchProducer
 
 _MAX_QUOTED = 64_000
 
+_RECORD_OVERHEAD = 40
+_HEADER_OVERHEAD = 10
+
 _encode = msgspec.json.Encoder().encode
+
+
+class _Record(NamedTuple):
+    key: bytes
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+    @property
+    def size(self) -> int:
+        headers = sum(len(name) + len(value) + _HEADER_OVERHEAD for name, value in self.headers)
+        return len(self.key) + len(self.value or b"") + headers + _RECORD_OVERHEAD
 
 
 class Outbox:
@@ -36,9 +51,18 @@ class Outbox:
         by_place = defaultdict(list)
         for key, command, partition in map(astuple, effects):
             place = partition_of(key, self._partitions) if partition is None else partition
-            by_place[self._topic(command), place].append((key.encode(), _encode(command)))
+            by_place[self._topic(command), place].append(_Record(key.encode(), _encode(command)))
         await asyncio.gather(
             *(self._store(topic, place, records) for (topic, place), records in by_place.items())
+        )
+
+    async def deliveries(self, deliveries: Mapping[int, Iterable[Delivery]]) -> None:
+        """Store rows for gateways, in each one's partition."""
+        await asyncio.gather(
+            *(
+                self._store(self._topics.deliveries, partition, [_Record(*row) for row in rows])
+                for partition, rows in deliveries.items()
+            )
         )
 
     def _topic(self, command: Any) -> str:
@@ -51,14 +75,14 @@ class Outbox:
         for to, payload in replies:
             if to.partition < self._partitions:
                 value = orjson.dumps({"ref": to.ref, **payload})
-                by_partition[to.partition].append((to.to.encode(), value))
+                by_partition[to.partition].append(_Record(to.to.encode(), value))
         for partition, records in by_partition.items():
             await self._store(self._topics.replies, partition, records)
 
     async def dead_letters(self, topic: str, partition: int, letters: Iterable[DeadLetter]) -> None:
         """Store records that are no commands; the same record again has the same key."""
         records = [
-            (
+            _Record(
                 f"{topic}/{partition}/{letter.record.offset}".encode(),
                 _quote(topic, partition, letter),
             )
@@ -66,15 +90,15 @@ class Outbox:
         ]
         await self._store(self._topics.dead_letters, partition, records)
 
-    async def _store(self, topic: str, partition: int, records: list[tuple[bytes, bytes]]) -> None:
+    async def _store(self, topic: str, partition: int, records: Iterable[_Record]) -> None:
         batch, size = self._producer.create_batch(), 0
-        for key, value in records:
-            added = len(key) + len(value) + 40
-            if size and size + added > BATCH_BYTES:
+        for record in records:
+            if size and size + record.size > BATCH_BYTES:
                 await self._producer.send_batch(batch, topic, partition)
                 batch, size = self._producer.create_batch(), 0
-            batch.append(timestamp=None, key=key, value=value)
-            size += added
+            key, value, headers = record
+            batch.append(timestamp=None, key=key, value=value, headers=headers)
+            size += record.size
         if size:
             await self._producer.send_batch(batch, topic, partition)
 

@@ -18,6 +18,7 @@ from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
 from streams.outbox import Outbox
+from streams.routes.forwarding import mailbox_audience, user_audience
 from streams.settings import Settings, settings
 from streams.status import StatusServer
 from streams.topics import topics
@@ -61,10 +62,16 @@ class Pipeline(faust.App):
             [
                 Line(
                     self.topic_names.mailbox_commands,
-                    MailboxAgent(rules, settings.max_body),
+                    MailboxAgent(rules, settings.max_body, settings.delivery_partitions),
                     mailboxes,
+                    mailbox_audience,
                 ),
-                Line(self.topic_names.user_commands, UserAgent(feeds), users),
+                Line(
+                    self.topic_names.user_commands,
+                    UserAgent(feeds, settings.delivery_partitions),
+                    users,
+                    user_audience,
+                ),
             ],
         )
 

@@ -30,6 +30,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Partitions of each topic. Fixed for the life of the data: keys move when it changes.",
     )
+    delivery_partitions: int = Field(
+        default=8,
+        ge=1,
+        description="Partitions of the deliveries to gateways that are routed to: at least as many as there are "
+        "such gateway processes, so that none reads what is for another. More may be added at any time.",
+    )
     replication_factor: int = Field(
         default=1, ge=1, description="Copies of each topic; 3 in production."
     )

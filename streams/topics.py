@@ -22,6 +22,7 @@ class Topics(NamedTuple):
     user_log: str
     replies: str
     dead_letters: str
+    deliveries: str
 
 
 def topics(settings: Settings) -> Topics:
@@ -33,6 +34,7 @@ def topics(settings: Settings) -> Topics:
         "user-changelog",
         "replies",
         "dead-letters",
+        "deliveries",
     )
     return Topics(*(f"{settings.app_id}-{name}" for name in names))
 
@@ -56,18 +58,24 @@ def topic_configs(settings: Settings) -> dict[str, dict[str, str]]:
         "delete.retention.ms": str(7 * _DAY),
         "segment.ms": str(_DAY),
     }
+    passing = {"cleanup.policy": "delete", "retention.ms": str(_HOUR), "segment.ms": str(_HOUR)}
     configs = {
         name.mailbox_commands: commands,
         name.mailbox_log: log,
         name.user_commands: commands,
         name.user_log: log,
-        name.replies: {
-            "cleanup.policy": "delete",
-            "retention.ms": str(_HOUR),
-            "segment.ms": str(_HOUR),
-        },
+        name.replies: passing,
         name.dead_letters: {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY)},
+        name.deliveries: passing,
     }
-    for config in configs.values():
-        config["max.message.bytes"] = str(MAX_RECORD)
-    return configs
+    return {
+        topic: config | {"max.message.bytes": str(MAX_RECORD)} for topic, config in configs.items()
+    }
+
+
+def partition_counts(settings: Settings) -> dict[str, int]:
+    """How many partitions each topic has."""
+    name = topics(settings)
+    return dict.fromkeys(name, settings.partitions) | {
+        name.deliveries: settings.delivery_partitions
+    }

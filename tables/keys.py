@@ -56,6 +56,22 @@ def snapshot_key(user: str, slot: int) -> bytes:
     return b"%b/n/%d" % (user.encode(), slot)
 
 
+GATEWAY = "gateway:"
+"""What the owners of leases begin with."""
+
+
+@lru_cache(_KEYS)
+def route_key(owner: str) -> bytes:
+    """Key of the Route row of a mailbox or user."""
+    return f"{owner}/r".encode()
+
+
+@lru_cache(_KEYS)
+def lease_key(gateway: str) -> bytes:
+    """Key of a gateway's Lease row."""
+    return f"{GATEWAY}{gateway}/l".encode()
+
+
 class RowKey(NamedTuple):
     """A key taken apart: whose row, which kind (`s`, `u`, `m`, `c`, ...), and which one of that kind."""
 

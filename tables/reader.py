@@ -67,6 +67,13 @@ class Bounds:
         """The offset that the next record of a partition gets."""
         return await self._ask(AIOKafkaConsumer.end_offsets, topic, partition)
 
+    async def since(self, topic: str, partition: int, timestamp: int) -> int | None:
+        """The offset of a partition's first record that is not older (ms since 1970), if there is one."""
+        tp = TopicPartition(topic, partition)
+        async with asyncio.timeout(_ASK_SECONDS):
+            found = (await (await self._started()).offsets_for_times({tp: timestamp}))[tp]
+        return None if found is None else found.offset
+
     async def _ask(self, question: _Question, topic: str, partition: int) -> int:
         tp = TopicPartition(topic, partition)
         async with asyncio.timeout(_ASK_SECONDS):

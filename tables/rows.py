@@ -6,12 +6,16 @@ Mailbox log (`<app>-mailbox-changelog`), partitioned by the mailbox id:
     group:42/m/0000000000000017   Message     (no value: trimmed)
     public:news/m/0000000000000017   Published, Released or Withdrawn
     author:ann/p/0000000000000017 Pushing     (no value: pushed to all)
+    group:42/r                    Route       (no value: no gateway asks for it)
+    gateway:<instance>/l          Lease       (no value: it has ended)
 User log (`<app>-user-changelog`), partitioned by the user id:
     alice/c/group:42              Cursor
     alice/f/ann                   Follow
     alice/i/0042                  Reference   (no value: its author is no longer followed)
     alice/b                       Inbox
     alice/n/0                     Snapshot
+    alice/r                       Route
+    gateway:<instance>/l          Lease
 
 An author's outbox is a mailbox: its posts are messages, its followers members.
 
@@ -210,6 +214,26 @@ class Snapshot(Struct, frozen=True):
     id: str
     made: int
     posts: tuple[PostId, ...]
+
+
+class Lease(Struct, frozen=True):
+    """A gateway that rows of this partition are forwarded to, on a partition of the deliveries that is its own.
+
+    since: offset of the command that began it: from there on the gateway misses nothing that it has routes for.
+    until: when it may be ended (ms since 1970), unless it is renewed.
+    """
+
+    at: Position
+    partition: int
+    since: int
+    until: int
+
+
+class Route(Struct, frozen=True):
+    """The gateways that rows of a mailbox or user are forwarded to, as long as they have a lease."""
+
+    at: Position
+    gateways: tuple[str, ...]
 
 
 Priority = Literal["low", "normal", "urgent"]

@@ -24,6 +24,8 @@ from streams.mailboxes.layout import decode_seq, id_key
 from streams.mailboxes.rules import Limits
 from streams.mailboxes.view import View
 from streams.public import checks
+from streams.routes import rules as routes
+from streams.routes.commands import Announce, RenewLease
 from tables.overlay import Overlay
 from tables.partition import Partition
 
@@ -31,8 +33,11 @@ from tables.partition import Partition
 class MailboxAgent:
     """Who may send what, and which seq it gets."""
 
-    def __init__(self, limits: Limits, max_body: int = 1 << 20) -> None:
+    def __init__(
+        self, limits: Limits, max_body: int = 1 << 20, delivery_partitions: int = 1
+    ) -> None:
         self._limits = limits
+        self._delivery_partitions = delivery_partitions
         self._max_body = max_body
 
     def decode(self, key: bytes | None, value: bytes | None) -> AnyMailboxCommand:
@@ -47,7 +52,11 @@ class MailboxAgent:
         return command
 
     def keys(self, command: Any) -> tuple[str, ...]:
-        """The mailboxes that a command is about; none where a whole partition is asked."""
+        """The mailboxes that a command is about; none where it is about the whole partition."""
+        if type(command) is RenewLease:
+            return ()
+        if type(command) is Announce:
+            return (command.mailbox, *command.mailboxes)
         if type(command) is Query:
             if command.what == "boards":
                 return ()
@@ -71,10 +80,28 @@ class MailboxAgent:
 
     def decide(self, view: View, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""
-        return rules.decide(view, command, moment, self._limits)
+        if isinstance(command, RenewLease | Announce):
+            return routes.decide(view.routes, command, moment, self._delivery_partitions)
+        outcome = rules.decide(view, command, moment, self._limits)
+        if type(command) is Send and command.reply is not None and outcome.result is None:
+            return _answered(view, command, outcome)
+        return outcome
 
     def answer(self, partition: Partition, query: Any) -> dict[str, Any]:
         """The answer to a query; raises `Refused`."""
         if type(query) is OutboxQuery:
             return answer_outbox(partition, query)
         return queries.answer(partition, query)
+
+
+def _answered(view: View, c: Send, outcome: Outcome) -> Outcome:
+    """The outcome of a send with a receipt for a gateway that its row isn't forwarded to."""
+    if c.reply is None or not view.routes.passes_by(c.reply.to, c.mailbox):
+        return outcome
+    row: Any = (
+        outcome.changes[0].row
+        if outcome.changes
+        else view.message(c.mailbox, view.seq_of(c.mailbox, c.id) or 0)
+    )
+    receipt = {"mailbox": c.mailbox, "id": c.id, "seq": row.seq, "ts": row.ts}
+    return msgspec.structs.replace(outcome, result=receipt)

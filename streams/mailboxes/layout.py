@@ -25,6 +25,7 @@ from streams.public.layout import (
     standing_key,
     with_entry,
 )
+from streams.routes.rules import decode_lease, decode_route
 from tables.keys import message_key, parse_key
 from tables.overlay import Overlay, Row
 from tables.rows import AnyEntry, Member, Message, PublicEntry, Pushing, State
@@ -79,7 +80,7 @@ def recall_prefix(mailbox: str) -> bytes:
 class MailboxLayout:
     """How mailbox rows are read, and what follows from them."""
 
-    def decode(self, key: bytes, value: bytes) -> State | Member | Message | Pushing | AnyEntry:
+    def decode(self, key: bytes, value: bytes) -> Row:
         """The typed row."""
         mailbox, kind, _ = parse_key(key)
         match kind:
@@ -91,6 +92,10 @@ class MailboxLayout:
                 return decode_state(value)
             case "p":
                 return decode_pushing(value)
+            case "r":
+                return decode_route(value)
+            case "l":
+                return decode_lease(value)
         raise ValueError(f"no row of a mailbox has the key {key!r}")
 
     def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 from streams.mailboxes import layout
 from streams.mailboxes.layout import NONE, Last
 from streams.public.layout import Standing, decode_entry, decode_standing, standing_key
+from streams.routes.rules import Routes
 from tables.keys import member_key, message_key, pushing_key, state_key
 from tables.overlay import Decode
 from tables.rows import AnyEntry, Member, Message, Pushing, State
@@ -24,12 +25,13 @@ class Rows(Protocol):
 class View:
     """Typed reading of rows."""
 
-    __slots__ = ("_find", "_get", "_scan")
+    __slots__ = ("_find", "_get", "_scan", "routes")
 
     def __init__(self, rows: Rows) -> None:
         self._get = rows.get
         self._find = rows.find
         self._scan = rows.scan
+        self.routes = Routes(rows)
 
     def state(self, mailbox: str) -> State | None:
         """The mailbox, if it exists."""

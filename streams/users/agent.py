@@ -23,6 +23,9 @@ from streams.feeds import followers
 from streams.feeds.commands import FeedQuery, FollowersCommand, KeepSnapshot, Pushed, Seen
 from streams.feeds.limits import FeedLimits
 from streams.feeds.queries import answer_feed
+from streams.routes import rules as routes
+from streams.routes.commands import AnnounceUsers, RenewUserLease
+from streams.routes.rules import Routes
 from streams.users import rules, touches
 from streams.users.layout import (
     Total,
@@ -41,8 +44,9 @@ from tables.rows import Cursor, Position
 class UserAgent:
     """How far each user has read, what has touched them, and whom they follow."""
 
-    def __init__(self, limits: FeedLimits) -> None:
+    def __init__(self, limits: FeedLimits, delivery_partitions: int = 1) -> None:
         self._limits = limits
+        self._delivery_partitions = delivery_partitions
 
     def decode(self, key: bytes | None, value: bytes | None) -> AnyUserCommand:
         """Decode and validate a record; raises `Malformed`."""
@@ -55,9 +59,13 @@ class UserAgent:
         followers.prefetch(rows, [c for c in commands if type(c) is Pushed])
 
     def keys(self, command: Any) -> tuple[str, ...]:
-        """The users; counts are about all users of whichever partition is asked."""
+        """The users; none where it is about the whole partition."""
         if isinstance(command, FollowersCommand):
             return command.users
+        if type(command) is AnnounceUsers:
+            return (command.user, *command.users)
+        if type(command) is RenewUserLease:
+            return ()
         if type(command) is UserQuery and command.what == "counts":
             return ()
         return (command.user,)
@@ -72,6 +80,8 @@ class UserAgent:
 
     def decide(self, rows: Overlay, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""
+        if isinstance(command, RenewUserLease | AnnounceUsers):
+            return routes.decide(Routes(rows), command, moment, self._delivery_partitions)
         if isinstance(command, FollowersCommand | Seen | KeepSnapshot):
             return followers.decide(rows, command, moment, self._limits)
         key = cursor_key(command.user, command.mailbox)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import msgspec
 
 from streams.feeds import inboxes
+from streams.routes.rules import decode_lease, decode_route
 from tables.keys import parse_key
 from tables.overlay import Overlay, Row
 from tables.rows import Cursor
@@ -88,7 +89,14 @@ class UserLayout:
     def decode(self, key: bytes, value: bytes) -> Row:
         """The typed row."""
         kind = parse_key(key).kind
-        return decode_cursor(value) if kind == "c" else inboxes.decode(key, kind, value)
+        match kind:
+            case "c":
+                return decode_cursor(value)
+            case "r":
+                return decode_route(value)
+            case "l":
+                return decode_lease(value)
+        return inboxes.decode(key, kind, value)
 
     def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:
         """Bring totals and inboxes in line with a row."""

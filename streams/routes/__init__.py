@@ -1,0 +1,1 @@
+"""Forwarding rows to the gateways that ask for them, instead of having every gateway read everything."""
