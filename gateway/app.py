@@ -25,6 +25,8 @@ from gateway.feed_sources import FeedSources
 from gateway.feeds import Feeds
 from gateway.garbage import Garbage
 from gateway.hub import Hub
+from gateway.interest import EVERYTHING
+from gateway.leases import Leases
 from gateway.limits import Connections
 from gateway.loader import Loader
 from gateway.metrics import Metrics
@@ -33,6 +35,7 @@ from gateway.pace import Pace
 from gateway.public_operations import PublicOperations
 from gateway.pulse import Pulse
 from gateway.requests import Requests
+from gateway.routes import Routes
 from gateway.rows import Rows, Take
 from gateway.session import Session
 from gateway.settings import Settings
@@ -66,16 +69,18 @@ class Gateway:
         self._topics = topics(settings.pipeline)
         self._instance = uuid.uuid4().hex
         self._producer = _make_producer(settings)
-        self._users = Users()
-        self._hub = Hub(settings, self.metrics)
-        self._requests = Requests(self._producer, self._topics, self._instance, settings)
+        self._routes = self._make_routes()
+        interest = self._routes or EVERYTHING
+        self._users = Users(interest)
+        self._hub = Hub(settings, self.metrics, interest)
+        self._requests = Requests(self._producer, self._topics, self._instance, settings, interest)
         self._boards = Boards(self._requests, settings, self.metrics, self._board_changed)
         pace = Pace(settings)
         self._touching = Touching(
             self._requests, self._boards, self._users, pace, settings, self.metrics
         )
         sources = FeedSources(self._requests, self.metrics)
-        self._feeds = Feeds(sources, settings)
+        self._feeds = Feeds(sources, settings, interest)
         self._pages = Pages(self._requests, sources, self._feeds, settings, self.metrics)
         self._spreads = Spreads(self._users, self._touching, self._requests)
         self._rows = Rows(
@@ -96,6 +101,7 @@ class Gateway:
         self._tail = Tail(
             settings.pipeline, self._sources(), self._rows.failed, self._lost, self.metrics
         )
+        self._leases = self._make_leases()
         self._operations = Operations(
             self._requests,
             self._loader,
@@ -126,6 +132,8 @@ class Gateway:
         """Start to read the logs and to keep time; Kafka may come later."""
         self._spawn(self._run())
         self._spawn(self._load_boards())
+        if self._leases is not None:
+            self._spawn(self._leases.run())
         self._spawn(self._pulse.run())
         self._spawn(self._garbage.run())
         self._spawn(self._touching.run())
@@ -189,6 +197,8 @@ class Gateway:
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(self.settings.drain_seconds):
+                if self._leases is not None:
+                    await self._leases.end()
                 await self._producer.stop()
 
     async def _run(self) -> None:
@@ -202,8 +212,10 @@ class Gateway:
         await self._tail.run()
 
     async def _load_boards(self) -> None:
-        # The log is followed from here on, so nothing falls between it and the answers.
+        # Rows come from here on, so nothing falls between them and the answers.
         await self._tail.reached_end.wait()
+        if self._leases is not None:
+            await self._leases.held.wait()
         await self._boards.load()
 
     async def _reload_boards(self) -> None:
@@ -215,14 +227,44 @@ class Gateway:
         self._spreads.changed(board, entry)
 
     def _sources(self) -> dict[TopicPartition, Take]:
-        partitions = range(self.settings.pipeline.partitions)
+        """What is read from the start on: with routes, the deliveries come before it."""
         sources: dict[TopicPartition, Take] = {}
-        for number in partitions:
-            sources[TopicPartition(self._topics.mailbox_log, number)] = self._rows.take_mailbox
-            sources[TopicPartition(self._topics.user_log, number)] = self._rows.take_user
+        if self._routes is None:
+            for number in range(self.settings.pipeline.partitions):
+                sources[TopicPartition(self._topics.mailbox_log, number)] = self._rows.take_mailbox
+                sources[TopicPartition(self._topics.user_log, number)] = self._rows.take_user
         # Replies last: who gets an answer then sees its rows, too.
         own = TopicPartition(self._topics.replies, self._requests.partition)
         return sources | {own: self._rows.take_reply}
+
+    def _make_routes(self) -> Routes | None:
+        if self.settings.delivery == "tail":
+            return None
+        return Routes(
+            self._producer,
+            self._topics,
+            self._instance,
+            self.settings.pipeline.partitions,
+            self.settings.request_seconds,
+        )
+
+    def _make_leases(self) -> Leases | None:
+        if self._routes is None:
+            return None
+        return Leases(
+            self._requests,
+            self._routes,
+            self._topics,
+            self._instance,
+            self.settings,
+            self._follow,
+            self._lost,
+        )
+
+    async def _follow(self, partition: int) -> None:
+        """Read our partition of the deliveries."""
+        own = TopicPartition(self._topics.deliveries, partition)
+        await self._tail.follow(own, self._rows.take_delivery)
 
     def _lost(self) -> None:
         self._boards.start_over()
@@ -250,6 +292,7 @@ class Gateway:
         watch("board_bytes", "Bytes of them, about.", lambda: self._boards.bytes)
         watch("feed_views", "Feeds in memory.", lambda: len(self._feeds))
         watch("feed_bytes", "Bytes of posts for them.", lambda: self._feeds.outboxes.bytes)
+        watch("routes", "Mailboxes and users forwarded here.", lambda: len(self._routes or ()))
         watch("spread_left", "Users whom a release has still to reach.", lambda: self._spreads.left)
         watch("looks_left", "Users whose look waits for its turn.", lambda: self._touching.left)
         watch("tail_lag", "Records in the logs that aren't read yet.", lambda: self._tail.lag)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.answers import Fact
 from gateway.channel import Channel
+from gateway.interest import EVERYTHING, Interest
 from streams.ids import parse_mailbox
 from tables.rows import ORIGIN, Cursor, Member, Message, Position
 
@@ -207,7 +208,8 @@ class User:
 class Users:
     """The users with local sessions."""
 
-    def __init__(self) -> None:
+    def __init__(self, interest: Interest = EVERYTHING) -> None:
+        self._interest = interest
         self._users: dict[str, User] = {}
 
     def __iter__(self) -> Iterator[User]:
@@ -222,6 +224,7 @@ class Users:
         user = self._users.get(name)
         if user is None:
             user = self._users[name] = User(name)
+            self._interest.want(name)
         user.sessions.add(session)
         return user
 
@@ -231,7 +234,8 @@ class Users:
         user.claims_changed()
         if user.sessions:
             return []
-        self._users.pop(user.name, None)
+        if self._users.pop(user.name, None) is not None:
+            self._interest.release(user.name)
         tasks = (user.loading, user.cursors_loading, user.looking, *user.admitting.values())
         for task in tasks:
             if task is not None:

@@ -16,6 +16,7 @@ import structlog
 
 from gateway import wire
 from gateway.feed_sources import FeedSources
+from gateway.interest import EVERYTHING, Interest
 from gateway.outboxes import Outboxes, Post
 from gateway.settings import Settings
 from gateway.views import Taken, View
@@ -38,13 +39,16 @@ RETRY_SECONDS = 1.0
 class Feeds:
     """Which feeds are in memory, and what the logs do to them."""
 
-    def __init__(self, sources: FeedSources, settings: Settings) -> None:
+    def __init__(
+        self, sources: FeedSources, settings: Settings, interest: Interest = EVERYTHING
+    ) -> None:
         self._sources = sources
+        self._interest = interest
         self._limit = settings.feed_views
         self._views: OrderedDict[str, View] = OrderedDict()
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.outboxes = Outboxes(settings.feed_bytes)
+        self.outboxes = Outboxes(settings.feed_bytes, interest)
         self.visits = Visits(settings.head_seconds, self._views.get)
 
     def __len__(self) -> int:
@@ -170,6 +174,7 @@ class Feeds:
 
     def _open(self, user: str) -> View:
         view = self._views[user] = View(user)
+        self._interest.want(user)
         view.loading = self._spawn(self._load(view))
         if len(self._views) > self._limit:
             self._close(self._views.popitem(last=False)[1])
@@ -178,6 +183,7 @@ class Feeds:
     def _close(self, view: View | None) -> None:
         if view is not None:
             view.alive = False
+            self._interest.release(view.user)
             for author in view.authors or ():
                 self.outboxes.remove(author, view)
 

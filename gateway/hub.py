@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 from gateway.boxes import Box
 from gateway.channel import Channel
 from gateway.errors import CloseCode
+from gateway.interest import EVERYTHING, Interest
 from gateway.metrics import Metrics
 from gateway.outlet import Outlet
 from gateway.ring import Budget, Ring
@@ -49,8 +50,11 @@ class Hub:
     written to one after the other, and wait in no queue before others. Sweeps and the queue take turns.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Metrics, interest: Interest = EVERYTHING
+    ) -> None:
         self._settings = settings
+        self._interest = interest
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._budget = Budget(settings.rings_bytes)
@@ -74,12 +78,14 @@ class Hub:
         if channel is None:
             ring = Ring(self._settings.ring_events, self._settings.ring_bytes, self._budget)
             channel = self.channels[mailbox] = Channel(mailbox, ring)
+            self._interest.want(mailbox)
         return channel
 
     def release(self, channel: Channel) -> None:
         """Drop a channel that nobody needs any more."""
         if channel.is_unused and self.channels.get(channel.mailbox) is channel:
             del self.channels[channel.mailbox]
+            self._interest.release(channel.mailbox)
             channel.ring.close()
             self._dirty.pop(channel, None)
             self._touched.pop(channel, None)
@@ -147,9 +153,12 @@ class Hub:
 
     def write_now(self, outlet: Outlet) -> None:
         """Write all that waits for one outlet, for the last time before it closes."""
-        transport = outlet.transport
-        has_room = transport.get_write_buffer_size() <= self._settings.write_bytes
-        if has_room and outlet.is_waiting and not transport.is_closing():
+        transport, limit = outlet.transport, self._settings.write_bytes
+        while (
+            outlet.is_waiting
+            and not transport.is_closing()
+            and transport.get_write_buffer_size() <= limit
+        ):
             self._write(outlet)
 
     def remove(self, outlet: Outlet) -> None:
@@ -213,11 +222,12 @@ class Hub:
                 self._mark(watch)
             elif not transport.is_closing():
                 part = ring.since(place, limit)
-                transport.write(part.frame(outlet.form))
+                frames = part.frames(outlet.form)
+                outlet.put(frames, limit)
                 outlet.advance(watch, part)
-                self._frames += 1
+                self._frames += len(frames)
                 self._events += len(part.events)
-                if watch.behind:
+                if watch.behind or outlet.rest:
                     self._enqueue(outlet)
 
     def _mark(self, watch: Watch) -> None:
@@ -255,10 +265,14 @@ class Hub:
             self._queue.append(outlet)
 
     def _write(self, outlet: Outlet) -> None:
-        written = outlet.take(self._settings.write_bytes)
+        limit = self._settings.write_bytes
+        if outlet.rest:
+            outlet.put(outlet.rest, limit)
+            return
+        written = outlet.take(limit)
         if written is not None:
-            outlet.transport.write(written.frame)
-            self._frames += 1
+            outlet.put(written.frames, limit)
+            self._frames += len(written.frames)
             self._events += written.events
             self._gaps += written.gaps
 

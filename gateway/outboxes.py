@@ -6,8 +6,10 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from gateway.interest import EVERYTHING, Interest
 from gateway.wire import post_json
 from streams.feeds.order import place, post_id
+from streams.ids import AUTHOR
 from tables.rows import Message, Position, PostId
 
 if TYPE_CHECKING:
@@ -61,8 +63,9 @@ class Outboxes:
     A post stays while a feed holds it, its JSON as long as there is room: those read longest ago go.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, interest: Interest = EVERYTHING) -> None:
         self._limit = limit
+        self._interest = interest
         self._outboxes: dict[str, Outbox] = {}
         self._ready: OrderedDict[Post, int] = OrderedDict()
         self.bytes = 0
@@ -76,6 +79,7 @@ class Outboxes:
         outbox = self._outboxes.get(author)
         if outbox is None:
             outbox = self._outboxes[author] = Outbox()
+            self._interest.want(AUTHOR + author)
         outbox.views.add(view)
 
     def remove(self, author: str, view: View) -> None:
@@ -86,6 +90,7 @@ class Outboxes:
         outbox.views.discard(view)
         if not outbox.views:
             del self._outboxes[author]
+            self._interest.release(AUTHOR + author)
             for post in list(outbox.posts.values()):
                 self.forget(post)
 

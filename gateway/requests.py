@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from gateway.answers import Reply
 from gateway.errors import unavailable
+from gateway.interest import EVERYTHING, Interest
 from gateway.limits import Quota
 from gateway.settings import Settings
 from streams.commands import Read, Send, Unread
@@ -61,9 +62,15 @@ class Requests:
     """
 
     def __init__(
-        self, producer: Producer, topics: Topics, instance: str, settings: Settings
+        self,
+        producer: Producer,
+        topics: Topics,
+        instance: str,
+        settings: Settings,
+        interest: Interest = EVERYTHING,
     ) -> None:
         self._producer = producer
+        self._interest = interest
         self._topics = topics
         self._instance = instance
         self._partitions = settings.pipeline.partitions
@@ -99,16 +106,14 @@ class Requests:
         It goes to the partition of its key, or to `partition` where that is what is asked about.
 
         Returns when the command has its place in the order of its partition. The future never
-        fails: a refusal is an answer. `Refused` is raised where too much is pending.
+        fails: a refusal is an answer. `Refused` is raised where too much is pending, or where what this
+        process follows can't be announced.
         """
+        topic, key, place = self._place(command, partition)
+        await self._interest.announce(topic, place)
         pending = self._admit(command, quota)
-        if isinstance(command, MailboxCommand):
-            topic, key = self._topics.mailbox_commands, command.mailbox
-        else:
-            topic, key = self._topics.user_commands, command.user
         try:
-            place = self.partition_of(key) if partition is None else partition
-            delivery = await self._producer.send(topic, encode(command), key.encode(), place)
+            delivery = await self._producer.send(topic, encode(command), key, place)
         except (KafkaError, AssertionError) as error:
             log.warning("command not sent", error=repr(error), topic=topic)
             self._settle(_ref(command), unavailable())
@@ -117,6 +122,22 @@ class Requests:
                 lambda done: self._delivered(_ref(command), done)
             )
         return pending.future
+
+    async def tell(self, command: MailboxCommand | UserCommand, partition: int) -> None:
+        """Enqueue a command that nobody answers; raises `KafkaError`."""
+        topic, key, place = self._place(command, partition)
+        await self._producer.send(topic, encode(command), key, place)
+
+    def _place(
+        self, command: MailboxCommand | UserCommand, partition: int | None
+    ) -> tuple[str, bytes, int]:
+        """Topic, key and partition of a command."""
+        if isinstance(command, MailboxCommand):
+            topic, key = self._topics.mailbox_commands, command.mailbox
+        else:
+            topic, key = self._topics.user_commands, command.user
+        place = self.partition_of(key) if partition is None else partition
+        return topic, key.encode(), place
 
     def take_reply(self, reply: Reply) -> None:
         """Take a record of our partition of the replies topic."""

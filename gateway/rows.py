@@ -99,6 +99,21 @@ class Rows:
         elif kind == "f" and value is not None and self._feeds.has(name):
             self._take_follow(partition, name, rest, _decode_follow(value))
 
+    def take_delivery(
+        self, _partition: int, key: bytes, value: bytes | None, headers: Headers
+    ) -> None:
+        """Take a row that was forwarded to our partition of the deliveries; others may share it."""
+        if key != self._instance:
+            return
+        log_name, number = headers[0]
+        row_key = headers[1][1]
+        take = self.take_mailbox if log_name == "mailbox" else self.take_user
+        try:
+            take(int(number), row_key, value, headers)
+        except Exception:
+            log.exception("row not understood", log=log_name, key=row_key)
+            self.failed(row_key)
+
     def take_reply(
         self, _partition: int, key: bytes, value: bytes | None, _headers: Headers
     ) -> None:

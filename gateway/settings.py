@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -78,6 +78,18 @@ class Settings(BaseSettings):
         "a client comes from. From anybody else it is ignored.",
     )
     log_json: bool = Field(default=True, description="Logs as JSON lines; false: for a console.")
+
+    delivery: Literal["tail", "routed"] = Field(
+        default="tail",
+        description="How rows get here. tail: every gateway reads all of them. routed: the agents forward those "
+        "that it needs, which pays where there are many gateways.",
+    )
+    lease_seconds: int = Field(
+        default=30,
+        ge=2,
+        le=3_600,
+        description="Time after which nothing is forwarded any more to a gateway that was killed.",
+    )
 
     body_bytes: int = Field(
         default=64 * 1024,

@@ -22,6 +22,9 @@ RETRY_SECONDS = 0.5
 START_SECONDS = 15.0
 """Time limit for finding the ends of the logs."""
 
+POLL_MS = 1_000
+"""Time that one look for records may take: how long another partition waits to be read."""
+
 MAX_RECORDS = 2_000
 """Records handled before sockets get their turn."""
 
@@ -30,7 +33,7 @@ class Tail:
     """One consumer with partitions of its own choice, which is made anew whenever it fails.
 
     Positions are kept here, so a new consumer goes on where the last one stood. If the log no
-    longer has that place, `lost` is called and reading starts again at the end. Of what comes
+    longer has that place, reading starts again at the end, and `lost` is called. Of what comes
     together, sources are taken in the order in which they are given.
     """
 
@@ -44,7 +47,9 @@ class Tail:
     ) -> None:
         self._settings = settings
         self._sources = sources
-        self._order = {partition: number for number, partition in enumerate(sources)}
+        self._assigned: list[TopicPartition] = []
+        self._placed = asyncio.Event()
+        self._has_lost = False
         self._failed = failed
         self._lost = lost
         self._metrics = metrics
@@ -61,6 +66,12 @@ class Tail:
             return 0
         ends = ((tp, consumer.highwater(tp)) for tp in self._positions)
         return sum(max(0, end - self._positions[tp]) for tp, end in ends if end is not None)
+
+    async def follow(self, partition: TopicPartition, take: Take) -> None:
+        """Read one more partition, before all others; returns once it is certain from where on."""
+        self._placed.clear()
+        self._sources = {partition: take} | self._sources
+        await self._placed.wait()
 
     async def run(self) -> None:
         """Read for ever; an error pauses reading, and never ends it."""
@@ -80,13 +91,13 @@ class Tail:
         consumer = self._make_consumer()
         try:
             await consumer.start()
-            consumer.assign(list(self._sources))
-            await self._seek(consumer)
+            self._assigned = []
             self._consumer = consumer
-            self._compare()
             while True:
-                batches = await consumer.getmany(timeout_ms=1_000, max_records=MAX_RECORDS)
-                for partition in sorted(batches, key=self._order.__getitem__):
+                if len(self._assigned) < len(self._sources):
+                    await self._assign(consumer)
+                batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+                for partition in sorted(batches, key=self._assigned.index):
                     self._take(partition, batches[partition])
                 self._compare()
         finally:
@@ -106,6 +117,17 @@ class Tail:
             retry_backoff_ms=50,
             metadata_max_age_ms=60_000,
         )
+
+    async def _assign(self, consumer: AIOKafkaConsumer) -> None:
+        self._assigned = list(self._sources)
+        consumer.assign(self._assigned)
+        await self._seek(consumer)
+        self._placed.set()
+        if self._has_lost:
+            # Only now: whatever is asked from here on is answered after the place where we read.
+            self._has_lost = False
+            self._lost()
+        self._compare()
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:
         unknown = [tp for tp in self._sources if tp not in self._positions]
@@ -136,4 +158,4 @@ class Tail:
     def _start_over(self, error: OffsetOutOfRangeError) -> None:
         log.error("the log no longer has what comes next; starting at its end", error=repr(error))
         self._positions.clear()
-        self._lost()
+        self._has_lost = True

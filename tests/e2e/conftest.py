@@ -21,9 +21,15 @@ WIRES: dict[str, dict[str, Any]] = {
     "proto": {"subprotocol": "readcast.proto", "deflate": True},
 }
 
+DELIVERIES = {"json": "tail", "proto": "routed"}
+"""How rows get to the gateway of each wire: two ways in two runs, not in four."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests of a module with the mark `both_wires` run once in JSON, once in deflated Protobuf."""
+    """Tests of a module with the mark `both_wires` run once in JSON, once in deflated Protobuf.
+
+    The gateway reads all rows in the first run, and is forwarded its own in the second.
+    """
     if "wire" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_wires"):
         metafunc.parametrize("wire", WIRES, indirect=True)
 
@@ -34,8 +40,25 @@ def wire(request: pytest.FixtureRequest) -> dict[str, Any]:
     return WIRES[getattr(request, "param", "json")]
 
 
+@pytest.fixture(scope="session")
+def routed(stack: System) -> Iterator[Gateway]:
+    """A gateway that is forwarded what it needs."""
+    with stack.gateway(READCAST_GATEWAY_DELIVERY="routed") as gateway:
+        yield gateway.wait_ready()
+
+
 @pytest.fixture
-async def connect(stack: System, wire: dict[str, Any]) -> AsyncIterator[Connect]:
+def home(request: pytest.FixtureRequest, stack: System) -> Gateway:
+    """The gateway that a test's clients connect to."""
+    name = getattr(request.node, "callspec", None)
+    is_routed = name is not None and DELIVERIES.get(name.params.get("wire")) == "routed"
+    return request.getfixturevalue("routed") if is_routed else stack.gateways[0]
+
+
+@pytest.fixture
+async def connect(
+    stack: System, home: Gateway, wire: dict[str, Any]
+) -> AsyncIterator[Connect]:
     """connect(user, url=..., subprotocol=..., **hello fields): a session that has said hello."""
     opened: list[Client] = []
 
@@ -48,7 +71,7 @@ async def connect(stack: System, wire: dict[str, Any]) -> AsyncIterator[Connect]
         return client
 
     async def dial(user: str = "", url: str | None = None, **options: Any) -> Client:
-        client = await Client.open(url or stack.ws, user, **wire | options)
+        client = await Client.open(url or home.ws, user, **wire | options)
         opened.append(client)
         return client
 

@@ -1,0 +1,153 @@
+"""Tells the agents whose rows to forward to this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from functools import partial
+from typing import NamedTuple
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from gateway.errors import unavailable
+from gateway.interest import Interest
+from gateway.requests import Producer, encode
+from streams.ids import SYSTEM, is_mailbox
+from streams.partitioning import partition_of
+from streams.routes.commands import MAX_ROUTES, Announce, AnnounceUsers
+from streams.topics import Topics
+
+log = structlog.get_logger()
+
+
+class Place(NamedTuple):
+    """A partition of commands."""
+
+    topic: str
+    partition: int
+
+
+class Routes(Interest):
+    """Announces what has changed ahead of the next command to the same partition.
+
+    So whatever is asked about a mailbox or user is answered once rows are forwarded, and nothing falls
+    between. Until there are leases nothing is announced, and who asks must wait.
+
+    lost: partitions in which Kafka may not have stored an announcement, so that rows may be missing.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        topics: Topics,
+        instance: str,
+        partitions: int,
+        seconds: float,
+    ) -> None:
+        self._producer = producer
+        self._topics = topics
+        self._instance = instance
+        self._partitions = partitions
+        self._seconds = seconds
+        self._wanted: Counter[str] = Counter()
+        self._announced: set[str] = set()
+        self._due: defaultdict[Place, dict[str, None]] = defaultdict(dict)
+        self._sending: defaultdict[Place, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._leased = asyncio.Event()
+        self.lost: set[Place] = set()
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def want(self, owner: str) -> None:
+        self._wanted[owner] += 1
+        self._due[self._place(owner)][owner] = None
+
+    def release(self, owner: str) -> None:
+        self._wanted[owner] -= 1
+        if not self._wanted[owner]:
+            del self._wanted[owner]
+            self._due[self._place(owner)][owner] = None
+
+    async def announce(self, topic: str, partition: int) -> None:
+        place = Place(topic, partition)
+        if not self._due.get(place) and not self._sending[place].locked():
+            return
+        await self._wait_for_leases()
+        # Whoever comes while an announcement is being sent must not overtake it.
+        async with self._sending[place]:
+            await self._send(place)
+
+    async def announce_all(self) -> None:
+        """Announce all that has changed; for what is followed no more, no command may come."""
+        for place in list(self._due):
+            await self.announce(*place)
+
+    def leased(self) -> None:
+        """There is a lease in every partition."""
+        self._leased.set()
+
+    def start_over(self) -> None:
+        """What was announced may not be known: announce all of it again."""
+        self.lost.clear()
+        self._announced.clear()
+        for owner in self._wanted:
+            self._due[self._place(owner)][owner] = None
+
+    async def _wait_for_leases(self) -> None:
+        try:
+            await asyncio.wait_for(self._leased.wait(), self._seconds)
+        except TimeoutError:
+            raise unavailable("the gateway has no leases yet; try again") from None
+
+    async def _send(self, place: Place) -> None:
+        changed = [name for name in self._due.pop(place, ()) if self._is_changed(name)]
+        for wanted in (True, False):
+            names = [name for name in changed if (name in self._wanted) is wanted]
+            for start in range(0, len(names), MAX_ROUTES):
+                some = tuple(names[start : start + MAX_ROUTES])
+                (self._announced.update if wanted else self._announced.difference_update)(some)
+                await self._store(place, some, wanted=wanted)
+
+    def _is_changed(self, owner: str) -> bool:
+        return (owner in self._wanted) != (owner in self._announced)
+
+    async def _store(self, place: Place, names: tuple[str, ...], *, wanted: bool) -> None:
+        value = encode(self._command(place, names, wanted=wanted))
+        try:
+            stored = await self._producer.send(
+                place.topic, value, names[0].encode(), place.partition
+            )
+        except (KafkaError, AssertionError) as error:
+            self._lose(place, error)
+        else:
+            asyncio.ensure_future(stored).add_done_callback(partial(self._check, place))
+
+    def _command(
+        self, place: Place, names: tuple[str, ...], *, wanted: bool
+    ) -> Announce | AnnounceUsers:
+        if place.topic == self._topics.mailbox_commands:
+            return Announce(
+                mailbox=names[0],
+                by=SYSTEM,
+                gateway=self._instance,
+                mailboxes=names,
+                wanted=wanted,
+            )
+        return AnnounceUsers(
+            user=names[0], by=SYSTEM, gateway=self._instance, users=names, wanted=wanted
+        )
+
+    def _check(self, place: Place, stored: asyncio.Future[object]) -> None:
+        if not stored.cancelled() and (error := stored.exception()) is not None:
+            self._lose(place, error)
+
+    def _lose(self, place: Place, error: BaseException) -> None:
+        log.warning("routes not stored", error=repr(error), topic=place.topic)
+        self.lost.add(place)
+
+    def _place(self, owner: str) -> Place:
+        topics = self._topics
+        topic = topics.mailbox_commands if is_mailbox(owner) else topics.user_commands
+        return Place(topic, partition_of(owner, self._partitions))
