@@ -153,12 +153,9 @@ class Hub:
 
     def write_now(self, outlet: Outlet) -> None:
         """Write all that waits for one outlet, for the last time before it closes."""
-        transport, limit = outlet.transport, self._settings.write_bytes
-        while (
-            outlet.is_waiting
-            and not transport.is_closing()
-            and transport.get_write_buffer_size() <= limit
-        ):
+        transport = outlet.transport
+        has_room = transport.get_write_buffer_size() <= self._settings.write_bytes
+        if has_room and outlet.is_waiting and not transport.is_closing():
             self._write(outlet)
 
     def remove(self, outlet: Outlet) -> None:
@@ -222,12 +219,11 @@ class Hub:
                 self._mark(watch)
             elif not transport.is_closing():
                 part = ring.since(place, limit)
-                frames = part.frames(outlet.form)
-                outlet.put(frames, limit)
+                transport.write(part.frame(outlet.form))
                 outlet.advance(watch, part)
-                self._frames += len(frames)
+                self._frames += 1
                 self._events += len(part.events)
-                if watch.behind or outlet.rest:
+                if watch.behind:
                     self._enqueue(outlet)
 
     def _mark(self, watch: Watch) -> None:
@@ -265,14 +261,10 @@ class Hub:
             self._queue.append(outlet)
 
     def _write(self, outlet: Outlet) -> None:
-        limit = self._settings.write_bytes
-        if outlet.rest:
-            outlet.put(outlet.rest, limit)
-            return
-        written = outlet.take(limit)
+        written = outlet.take(self._settings.write_bytes)
         if written is not None:
-            outlet.put(written.frames, limit)
-            self._frames += len(written.frames)
+            outlet.transport.write(written.frame)
+            self._frames += 1
             self._events += written.events
             self._gaps += written.gaps
 
