@@ -70,7 +70,7 @@ class Gateway:
         self._instance = uuid.uuid4().hex
         self._producer = _make_producer(settings)
         self._routes = self._make_routes()
-        interest = self._routes or EVERYTHING
+        interest = EVERYTHING if self._routes is None else self._routes
         self._users = Users(interest)
         self._hub = Hub(settings, self.metrics, interest)
         self._requests = Requests(self._producer, self._topics, self._instance, settings, interest)
