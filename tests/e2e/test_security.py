@@ -1,8 +1,6 @@
 """TLS, keys, what a page may do, and what stands in the logs, with real processes and a real browser."""
 
 import asyncio
-import datetime
-import ipaddress
 import json
 import ssl
 import urllib.error
@@ -13,16 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from playwright.async_api import expect
 
 from gateway.headers import SECURITY
+from tests.certificates import self_made
 from tests.e2e.client import Client
 from tests.e2e.conftest import Connect, Open, Party
 from tests.e2e.page_tab import Tab, Wire
-from tests.keys import rs256, rsa_jwk, rsa_key, shared_jwk, write_set
+from tests.keys import rs256, rsa_jwk, shared_jwk, write_set
 from tests.processes import Gateway, System, running
 from tests.records import new_id, unique
 from tests.waiting import eventually
@@ -59,24 +55,6 @@ class Secured(NamedTuple):
             return self.fetch("/readyz")[0] == 200
         except urllib.error.URLError:
             return False
-
-
-def self_made(folder: Path) -> tuple[Path, Path]:
-    """PEM files of a certificate for 127.0.0.1 and of its key."""
-    key, name = rsa_key("tls"), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pems = folder / "certificate.pem", folder / "key.pem"
-    pems[0].write_bytes(certificate.public_bytes(Encoding.PEM))
-    pems[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return pems
 
 
 @pytest.fixture(scope="module")
