@@ -18,6 +18,7 @@ from gateway.addresses import Proxies
 from gateway.auth import Identity, Tokens
 from gateway.boards import Boards, PublicBoard
 from gateway.boxes import Users
+from gateway.chunks import Room
 from gateway.errors import CloseCode
 from gateway.feed_operations import FeedOperations
 from gateway.feed_pages import Pages
@@ -65,6 +66,7 @@ class Gateway:
             settings.connections, settings.connections_per_address, settings.connections_per_user
         )
         self.proxies = Proxies(settings.trusted_proxies)
+        self.room = Room(settings.assemblies_bytes)
         self.draining = False
         self._topics = topics(settings.pipeline)
         self._instance = uuid.uuid4().hex
@@ -158,6 +160,7 @@ class Gateway:
             self._hub,
             self.settings,
             self.metrics,
+            self.room,
         )
         self._pulse.add(session)
         try:
@@ -287,6 +290,7 @@ class Gateway:
         watch("connections", "Open WebSockets.", lambda: self.connections.total)
         watch("requests_pending", "Requests without an answer yet.", lambda: len(self._requests))
         watch("channels", "Mailboxes with local listeners.", lambda: len(self._hub.channels))
+        watch("assembly_bytes", "Bytes of frames in chunks.", lambda: self.room.used)
         watch("ring_bytes", "Bytes of events kept for readers.", lambda: self._hub.ring_bytes)
         watch("boards", "Public mailboxes in memory.", lambda: len(self._boards))
         watch("board_bytes", "Bytes of them, about.", lambda: self._boards.bytes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gateway import wire
 from gateway.answers import Fact
 from gateway.ring import Ring
-from tables.rows import ORIGIN, Message, Position, State
+from tables.rows import ORIGIN, Message, Position, State, without_large_body
 
 if TYPE_CHECKING:
     from gateway.boxes import Box
@@ -150,7 +150,7 @@ class Channel:
             return self._recall(row) if row.recalled else Outcome.STALE
         if row.seq > self.head + 1:
             return Outcome.HOLE
-        self.last = row
+        self.last = without_large_body(row)
         self._keep(row)
         self._wake()
         return Outcome.MESSAGE

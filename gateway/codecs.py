@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from aiohttp import WSMsgType
 from gateway import wire
 from gateway.proto import events as proto_events
 from gateway.proto import frames as proto_frames
+from gateway.proto.schema import ENCODING
 from streams.errors import Refused
 
 SHARED_EVENTS = 1_000
@@ -19,21 +20,28 @@ SHARED_EVENTS = 1_000
 SHARED_BYTES = 16 * 1024
 """Longest event that is kept: pages are one session's, and kept events are 32 MiB at most."""
 
+CHUNK_OVERHEAD = 128
+"""Bytes of a chunk besides its `data`, at most."""
+
 
 class Codec(Protocol):
-    """One way to write frames. Inside the gateway a frame is a struct and an event is JSON."""
+    """One way to write frames. Inside the gateway a frame is a struct and an event is JSON.
+
+    encoding: makes bytes of the `data` of a chunk, which is text there.
+    """
 
     subprotocol: str
     message_type: WSMsgType
+    encoding: str
 
     def decode(self, data: bytes) -> wire.AnyFrame | wire.BadFrame:
         """Decode one client frame; `Disconnect` if it can't be one at all."""
 
-    def ref(self, data: bytes) -> wire.Ref:
-        """The `ref` of a client frame whatever else is in it; `Disconnect` as in `decode`."""
-
     def payload(self, events: Sequence[bytes]) -> bytes:
         """What one server frame with these events has to say."""
+
+    def pieces(self, payload: bytes, size: int) -> Iterator[bytes]:
+        """A payload in pieces that fit as `data` into chunks of `size` bytes."""
 
 
 class Json:
@@ -41,15 +49,23 @@ class Json:
 
     subprotocol = "readcast.json"
     message_type = WSMsgType.TEXT
+    encoding = "utf-8"
 
     def decode(self, data: bytes) -> wire.AnyFrame | wire.BadFrame:
         return wire.decode(data)
 
-    def ref(self, data: bytes) -> wire.Ref:
-        return wire.frame_ref(data)
-
     def payload(self, events: Sequence[bytes]) -> bytes:
         return b"[%b]" % b",".join(events)
+
+    def pieces(self, payload: bytes, size: int) -> Iterator[bytes]:
+        # As text in text, each quote and backslash of JSON takes two bytes.
+        most, start = (size - CHUNK_OVERHEAD) // 2, 0
+        while start < len(payload):
+            end = start + most
+            while end < len(payload) and _continues(payload[end]):
+                end -= 1
+            yield payload[start:end]
+            start = end
 
 
 class Proto:
@@ -57,6 +73,7 @@ class Proto:
 
     subprotocol = "readcast.proto"
     message_type = WSMsgType.BINARY
+    encoding = ENCODING
 
     def decode(self, data: bytes) -> wire.AnyFrame | wire.BadFrame:
         frame = proto_frames.parse(data)
@@ -65,11 +82,17 @@ class Proto:
         except Refused as error:
             return wire.BadFrame(proto_frames.ref_of(frame), error)
 
-    def ref(self, data: bytes) -> wire.Ref:
-        return proto_frames.ref_of(proto_frames.parse(data))
-
     def payload(self, events: Sequence[bytes]) -> bytes:
         return b"".join(map(_server_frame, events))
+
+    def pieces(self, payload: bytes, size: int) -> Iterator[bytes]:
+        most = size - CHUNK_OVERHEAD
+        return (payload[start : start + most] for start in range(0, len(payload), most))
+
+
+def _continues(byte: int) -> bool:
+    """Whether a character of UTF-8 goes on with this byte."""
+    return byte & 0xC0 == 0x80
 
 
 def _server_frame(event: bytes) -> bytes:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway import shows, wire
 from gateway.feed_pages import Page, Pages
 from gateway.feed_sources import MAX_FOLLOWS, FeedSources
@@ -19,7 +21,7 @@ from streams.errors import Code, Refused
 from streams.feeds import commands
 from streams.feeds.order import parse_id
 from streams.ids import AUTHOR, SYSTEM
-from tables.rows import ORIGIN, Message, PostId
+from tables.rows import NO_BODY, ORIGIN, Message, PostId
 
 Handle = Callable[[Session, Any], Awaitable[None]]
 
@@ -84,7 +86,8 @@ class FeedOperations:
         command = commands.Edit(
             **self._to_outbox(post.author, session), seq=post.seq, body=frame.body
         )
-        await self._ask(session, frame, command, partial(self._changed, post, frame))
+        light = replace(frame, body=NO_BODY)
+        await self._ask(session, frame, command, partial(self._changed, post, light))
 
     async def _delete(self, session: Session, frame: wire.DeletePost) -> None:
         post = _own(session, frame)

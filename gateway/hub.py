@@ -153,9 +153,12 @@ class Hub:
 
     def write_now(self, outlet: Outlet) -> None:
         """Write all that waits for one outlet, for the last time before it closes."""
-        transport = outlet.transport
-        has_room = transport.get_write_buffer_size() <= self._settings.write_bytes
-        if has_room and outlet.is_waiting and not transport.is_closing():
+        transport, limit = outlet.transport, self._settings.write_bytes
+        while (
+            outlet.is_waiting
+            and not transport.is_closing()
+            and transport.get_write_buffer_size() <= limit
+        ):
             self._write(outlet)
 
     def remove(self, outlet: Outlet) -> None:
@@ -219,11 +222,15 @@ class Hub:
                 self._mark(watch)
             elif not transport.is_closing():
                 part = ring.since(place, limit)
-                transport.write(part.frame(outlet.form))
+                frames = part.frames(outlet.form)
+                if len(frames) == 1:
+                    transport.write(frames[0])
+                else:
+                    outlet.put(frames, limit)
                 outlet.advance(watch, part)
-                self._frames += 1
+                self._frames += len(frames)
                 self._events += len(part.events)
-                if watch.behind:
+                if outlet.behind or outlet.unwritten:
                     self._enqueue(outlet)
 
     def _mark(self, watch: Watch) -> None:
@@ -261,10 +268,14 @@ class Hub:
             self._queue.append(outlet)
 
     def _write(self, outlet: Outlet) -> None:
-        written = outlet.take(self._settings.write_bytes)
+        limit = self._settings.write_bytes
+        if outlet.unwritten:
+            outlet.put(outlet.unwritten, limit)
+            return
+        written = outlet.take(limit)
         if written is not None:
-            outlet.transport.write(written.frame)
-            self._frames += 1
+            outlet.put(written.frames, limit)
+            self._frames += len(written.frames)
             self._events += written.events
             self._gaps += written.gaps
 

@@ -97,6 +97,8 @@ class Operations:
         session.renew(identity)
         self._public.claims_changed(session)
         session.outlet.acks = session.outlet.acks or frame.ack
+        if frame.chunks:
+            session.take_chunks()
         session.emit(self._welcome(session, frame))
         await self._resume(session, frame)
 
@@ -128,7 +130,10 @@ class Operations:
         settings = self._settings
         limits = {
             "body_bytes": settings.body_bytes,
+            "publish_bytes": settings.publish_bytes,
             "frame_bytes": settings.frame_bytes,
+            "chunk_bytes": settings.chunk_bytes,
+            "assembly_bytes": settings.assembly_bytes,
             "frames_per_second": settings.frame_rate,
             "frames_at_once": settings.frame_burst,
             "watched": settings.watched,
@@ -200,7 +205,7 @@ class Operations:
             id=frame.id,
             body=frame.body,
         )
-        await self._ask(session, frame, command, partial(shows.sent, frame))
+        await self._ask(session, frame, command, partial(shows.sent, frame.mailbox, frame.ref))
 
     async def _create(self, session: Session, frame: wire.Create) -> None:
         command = self._command(commands.Create, session, frame)

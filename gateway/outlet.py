@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate, takewhile
 from typing import NamedTuple, Protocol
 
 from gateway import wire
@@ -23,9 +24,9 @@ class Transport(Protocol):
 
 
 class Written(NamedTuple):
-    """One write: the ready frame and how many events and gaps are in it."""
+    """What is to be written next: ready frames, and how many events and gaps are in them."""
 
-    frame: bytes
+    frames: tuple[bytes, ...]
     events: int
     gaps: int
 
@@ -35,6 +36,8 @@ class Outlet:
 
     Only answers are held here as bytes. Deliveries stay in the rings until they are written, and
     `cursor` and `head` events are made when they are written: ten that wait are one.
+
+    unwritten: frames that one write had no room for. They are shared, and come before anything else.
     """
 
     __slots__ = (
@@ -51,6 +54,7 @@ class Outlet:
         "size",
         "transport",
         "unacked",
+        "unwritten",
     )
 
     def __init__(
@@ -61,6 +65,7 @@ class Outlet:
         self.close = close
         self.events: list[bytes] = []
         self.size = 0
+        self.unwritten: tuple[bytes, ...] = ()
         self.cursors: dict[Box, None] = {}
         self.behind: list[Watch] = []
         self.unacked: dict[Watch, None] = {}
@@ -73,26 +78,34 @@ class Outlet:
     @property
     def is_waiting(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.events or self.cursors or self.behind)
+        return bool(self.unwritten or self.events or self.cursors or self.behind)
 
     def add(self, events: list[bytes]) -> None:
         """Add events of this session alone."""
         self.events += events
         self.size += sum(map(len, events))
 
+    def put(self, frames: tuple[bytes, ...], max_bytes: int) -> None:
+        """Write as many of the frames as have `max_bytes`, at least one; the others stay `unwritten`."""
+        size = 0
+        for number, frame in enumerate(frames):
+            size += len(frame)
+            if number and size > max_bytes:
+                self.unwritten = frames[number:]
+                return
+            self.transport.write(frame)
+        self.unwritten = ()
+
     def take(self, max_bytes: int) -> Written | None:
-        """Everything that waits, as one frame (rings are cut at about `max_bytes` each)."""
+        """What waits, in order, up to about `max_bytes` (at least one event, or what one ring has)."""
         if len(self.behind) == 1 and not self.events and not self.cursors:
             return self._take_shared(max_bytes)
-        events = self.events
-        self.events, self.size = [], 0
-        events += [cursor_event(box) for box in self.cursors]
-        self.cursors.clear()
-        gaps = 0
-        behind, self.behind = self.behind, []
-        for watch in behind:
-            gaps += self._collect(watch, events, max_bytes)
-        return Written(self.form.frame(events), len(events), gaps) if events else None
+        events, gaps = self._take_own(max_bytes), 0
+        if not self.events:
+            events += [cursor_event(box) for box in self.cursors]
+            self.cursors.clear()
+            gaps = self._take_behind(events, max_bytes)
+        return Written(self.form.frames(events), len(events), gaps) if events else None
 
     def rest(self, watch: Watch) -> list[bytes]:
         """All that a live watch lacks, whatever its size: its last delivery."""
@@ -112,7 +125,7 @@ class Outlet:
     def clear(self) -> None:
         """Forget everything; nothing is written any more."""
         self.closed = True
-        self.events, self.size = [], 0
+        self.events, self.size, self.unwritten = [], 0, ()
         self.cursors.clear()
         self.unacked.clear()
         for watch in self.behind:
@@ -135,11 +148,36 @@ class Outlet:
             part = ring.since(watch.place, max_bytes)
             self.behind.clear()
             self.advance(watch, part)
-            return Written(part.frame(self.form), len(part.events), 0)
+            return Written(part.frames(self.form), len(part.events), 0)
         events: list[bytes] = []
         self.behind.clear()
         gaps = self._collect(watch, events, max_bytes)
-        return Written(self.form.frame(events), len(events), gaps) if events else None
+        return Written(self.form.frames(events), len(events), gaps) if events else None
+
+    def _take_own(self, max_bytes: int) -> list[bytes]:
+        """The first of the events of this session alone: all of them, or `max_bytes`."""
+        events = self.events
+        if self.size <= max_bytes:
+            self.events, self.size = [], 0
+            return events
+        sizes = accumulate(map(len, events))
+        number = max(1, sum(1 for _ in takewhile(lambda size: size <= max_bytes, sizes)))
+        taken, self.events = events[:number], events[number:]
+        self.size -= sum(map(len, taken))
+        return taken
+
+    def _take_behind(self, events: list[bytes], max_bytes: int) -> int:
+        """Collect from rings until there is enough; returns the number of gaps."""
+        gaps, size = 0, sum(map(len, events))
+        behind, self.behind = self.behind, []
+        for number, watch in enumerate(behind):
+            if events and size >= max_bytes:
+                self.behind[:0] = behind[number:]
+                break
+            first = len(events)
+            gaps += self._collect(watch, events, max_bytes)
+            size += sum(map(len, events[first:]))
+        return gaps
 
     def _collect(self, watch: Watch, events: list[bytes], max_bytes: int) -> int:
         if watch.mode is Mode.NOTIFY:

@@ -106,7 +106,7 @@ class PublicOperations:
         await self._ask(session, frame, command, partial(shows.opened, frame))
 
     async def _publish(self, session: Session, frame: wire.Publish) -> None:
-        wire.check_body(bytes(frame.body), self._settings.body_bytes)
+        wire.check_body(bytes(frame.body), self._settings.publish_bytes)
         command = self._command(commands.Publish, session, frame)
         checks.check(command)
         await self._ask(session, frame, command, partial(shows.accepted, "published", frame))

@@ -19,10 +19,11 @@ from gateway.limits import Quota
 from gateway.settings import Settings
 from streams.commands import Read, Send, Unread
 from streams.errors import Code, Refused
+from streams.feeds.commands import Edit
 from streams.partitioning import partition_of
 from streams.schemas import MailboxCommand, ReplyTo, UserCommand
 from streams.topics import Topics
-from tables.rows import Cursor, Message
+from tables.rows import NO_BODY, Cursor, Message
 
 log = structlog.get_logger()
 
@@ -178,6 +179,7 @@ class Requests:
             message = "too many of your requests wait for their answer"
             raise Refused(Code.RATE_LIMITED, message, retry_after=1.0)
         deadline = self._loop.time() + self._seconds
+        command = _light(command)
         pending = Pending(command, self._loop.create_future(), deadline, quota)
         ref = _ref(command)
         self._pending[ref] = pending
@@ -216,6 +218,12 @@ async def result_of(future: asyncio.Future[Answer]) -> msgspec.Raw:
     if not isinstance(answer, msgspec.Raw):
         raise TypeError(f"a query is answered by a reply, not by {type(answer).__name__}")
     return answer
+
+
+def _light(command: Any) -> Any:
+    """A command without its body: its answer tells it by the rest, and many large ones may wait."""
+    is_large = isinstance(command, Send | Edit)
+    return msgspec.structs.replace(command, body=NO_BODY) if is_large else command
 
 
 def _ref(command: Any) -> int:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from gateway.forms import Form
+from gateway.forms import FRAGMENT_BYTES, Form, large
 
 
 class Budget:
     """Bytes that all rings of the process may hold together."""
 
-    __slots__ = ("limit", "used")
+    __slots__ = ("_rings", "limit", "used")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
+        self._rings: dict[Ring, None] = {}
+
+    def grown(self, ring: Ring) -> None:
+        """A ring has a new event. Where that is too much, those that stand still for longest give theirs up."""
+        self.release(ring)
+        while self.used > self.limit and self._rings:
+            next(iter(self._rings)).shed()
+        self._rings[ring] = None
+
+    def release(self, ring: Ring) -> None:
+        """A ring has nothing any more."""
+        self._rings.pop(ring, None)
 
 
 class Slice:
@@ -29,14 +41,19 @@ class Slice:
         self.events = events
         self.place = place
         self.head = head
-        self._frames: dict[Form, bytes] = {}
+        self._frames: dict[Form, tuple[bytes, ...]] = {}
 
-    def frame(self, form: Form) -> bytes:
-        """The events as one ready frame, made for the first who asks in this form."""
+    def frames(self, form: Form) -> tuple[bytes, ...]:
+        """The events as ready frames, made for the first who asks in this form."""
         ready = self._frames.get(form)
         if ready is None:
-            ready = self._frames[form] = form.frame(self.events)
+            ready = self._frames[form] = self._make(form)
         return ready
+
+    def _make(self, form: Form) -> tuple[bytes, ...]:
+        if len(self.events) == 1 and len(self.events[0]) > FRAGMENT_BYTES:
+            return large(form, self.events[0])
+        return form.frames(self.events)
 
 
 class Ring:
@@ -99,6 +116,7 @@ class Ring:
         self._budget.used += len(event)
         self.head = head
         self._shared.clear()
+        self._budget.grown(self)
         if len(self._events) > self._max_events or self._is_heavy():
             self._evict()
 
@@ -137,6 +155,11 @@ class Ring:
         """Drop the frames that were made: whoever needed them has them."""
         self._shared.clear()
 
+    def shed(self) -> None:
+        """Drop all events: who has them misses nothing."""
+        self._drop(len(self._events))
+        self._budget.release(self)
+
     def close(self) -> None:
         """Give the bytes back to the budget."""
         self._clear(self.head)
@@ -156,14 +179,15 @@ class Ring:
         return self._bytes > self._max_bytes or self._budget.used > self._budget.limit
 
     def _evict(self) -> None:
-        drop = 0
-        while len(self._events) - drop > 1 and (
-            len(self._events) - drop > self._max_events or self._is_heavy()
-        ):
-            self._forget(drop)
-            drop += 1
-        del self._events[:drop], self._heads[:drop]
-        self.first += drop
+        while len(self._events) > 1 and (len(self._events) > self._max_events or self._is_heavy()):
+            self._drop(1)
+
+    def _drop(self, count: int) -> None:
+        for index in range(count):
+            self._forget(index)
+        del self._events[:count], self._heads[:count]
+        self._shared.clear()
+        self.first += count
 
     def _forget(self, index: int) -> None:
         head = self._heads[index]
@@ -175,6 +199,7 @@ class Ring:
 
     def _clear(self, head: int) -> None:
         self._budget.used -= self._bytes
+        self._budget.release(self)
         self._bytes = 0
         self._events.clear()
         self._heads.clear()

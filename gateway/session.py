@@ -16,8 +16,10 @@ from aiohttp import WSMessage, WSMsgType
 from gateway import wire
 from gateway.auth import Identity
 from gateway.boxes import Box, User
+from gateway.chunks import Assembly, Room
 from gateway.codecs import Codec
 from gateway.errors import CloseCode, Disconnect
+from gateway.forms import FORMS, chunked
 from gateway.hub import Hub
 from gateway.limits import FrameRate, Quota
 from gateway.metrics import Metrics
@@ -59,6 +61,8 @@ class Handler(Protocol):
 class Session:
     """One client. Frames are handled in order; answers that take time come when they come."""
 
+    _assembly: Assembly | None = None
+
     def __init__(
         self,
         socket: Socket,
@@ -68,12 +72,14 @@ class Session:
         hub: Hub,
         settings: Settings,
         metrics: Metrics,
+        room: Room,
     ) -> None:
         self._socket = socket
         self._handler = handler
         self._hub = hub
         self._settings = settings
         self._metrics = metrics
+        self._room = room
         self._loop = asyncio.get_running_loop()
         self._rate = FrameRate(settings.frame_rate, settings.frame_burst)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -154,6 +160,11 @@ class Session:
         task = self._loop.create_task(self._guard(work, ref))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def take_chunks(self) -> None:
+        """From here on large frames go out in chunks."""
+        codec, window = self.outlet.form.codec, self.outlet.form.window
+        self.outlet.form = chunked(FORMS[codec.subprotocol, window], self._settings.chunk_bytes)
 
     def may_watch(self) -> bool:
         """Whether one more mailbox may be watched."""
@@ -249,6 +260,8 @@ class Session:
         for mailbox in list(self.watches):
             self.unwatch(mailbox)
         self._hub.remove(self.outlet)
+        if self._assembly is not None:
+            self._assembly.drop()
         if self._expiry is not None:
             self._expiry.cancel()
         self._handler.left(self)
@@ -290,21 +303,46 @@ class Session:
     async def _take(self, data: bytes) -> None:
         wait = self._rate.take(self._loop.time())
         if wait:
-            self._limit(data, wait)
-            return
+            self._check_abuse()
         frame = self._codec.decode(data)
-        if isinstance(frame, wire.BadFrame):
+        if wait:
+            self._limit(frame, wait)
+        elif isinstance(frame, wire.BadFrame):
             self.refuse(frame.error, frame.ref)
-            return
-        await self._guard(self._dispatch(frame), frame.ref)
+        else:
+            await self._guard(self._dispatch(frame), frame.ref)
 
     async def _dispatch(self, frame: wire.AnyFrame) -> None:
         if isinstance(frame, wire.Hello):
             await self._handler.hello(self, frame)
+        elif isinstance(frame, wire.Chunk):
+            await self._take_chunk(frame)
         elif not frame.names_only(self.user.name):
             raise Refused(Code.FORBIDDEN, "a frame may only name the token's user")
         else:
             await self._handler.handle(self, frame)
+
+    async def _take_chunk(self, chunk: wire.Chunk) -> None:
+        """Once the last chunk is here, handle the frame like one that came whole."""
+        if not chunk.names_only(self.user.name):
+            raise Refused(Code.FORBIDDEN, "a frame may only name the token's user")
+        data = self._chunks.take(chunk, chunk.data.encode(self._codec.encoding))
+        if data is None:
+            return
+        frame = self._codec.decode(data)
+        if isinstance(frame, wire.BadFrame):
+            self.refuse(frame.error, frame.ref)
+        elif isinstance(frame, wire.Hello | wire.Chunk):
+            message = f"`{wire.op_of(frame)}` does not come in chunks"
+            self.refuse(Refused(Code.BAD_REQUEST, message), frame.ref)
+        else:
+            await self._guard(self._dispatch(frame), frame.ref)
+
+    @property
+    def _chunks(self) -> Assembly:
+        if self._assembly is None:
+            self._assembly = Assembly(self._room, self._settings, self.refuse)
+        return self._assembly
 
     async def _guard(self, work: Coroutine[Any, Any, None], ref: wire.Ref) -> None:
         try:
@@ -317,10 +355,11 @@ class Session:
             log.exception("request failed", session=self.id)
             self.refuse(Refused(Code.UNAVAILABLE, "the gateway failed; try again", 1.0), ref)
 
-    def _limit(self, data: bytes, wait: float) -> None:
-        self._check_abuse()
+    def _limit(self, frame: wire.AnyFrame | wire.BadFrame, wait: float) -> None:
+        if isinstance(frame, wire.Chunk):
+            self._chunks.give_up(frame)
         message = f"at most {self._settings.frame_rate:g} frames a second"
-        self.refuse(Refused(Code.RATE_LIMITED, message, wait), self._codec.ref(data))
+        self.refuse(Refused(Code.RATE_LIMITED, message, wait), frame.ref)
 
     def _check_abuse(self) -> None:
         if self._rate.abused:

@@ -92,14 +92,40 @@ class Settings(BaseSettings):
     )
 
     body_bytes: int = Field(
+        default=1 << 20,
+        ge=1,
+        description="Bytes of the body of a message or a post, at most READCAST_MAX_BODY.",
+    )
+    publish_bytes: int = Field(
         default=64 * 1024,
         ge=1,
-        description="Bytes of a message body: what one frame and one Kafka record carry with ease.",
+        description="Bytes of a publish's body: every gateway holds it in memory, everybody gets it.",
     )
     frame_bytes: int = Field(
         default=128 * 1024,
         ge=1024,
-        description="Bytes of a client's frame: a body with room for its envelope and escapes.",
+        description="Bytes of a client's frame: what is longer comes in chunks, between which other "
+        "frames have their turn.",
+    )
+    chunk_bytes: int = Field(
+        default=64 * 1024,
+        ge=1024,
+        description="Bytes of a frame to a client that takes chunks: small enough for any library.",
+    )
+    assembly_bytes: int = Field(
+        default=1_280 * 1024,
+        ge=1024,
+        description="Bytes of a frame that comes in chunks: a body with room for its envelope.",
+    )
+    assemblies_bytes: int = Field(
+        default=256 << 20,
+        ge=1024,
+        description="Bytes of unfinished frames of all sessions together: a few hundred uploads at once.",
+    )
+    assembly_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Time from the first chunk of a frame to its last: 1 MB at 140 kbit/s.",
     )
     deflate: bool = Field(
         default=True,

@@ -34,8 +34,8 @@ async def ask(
     show: Show,
 ) -> None:
     """Produce a command now; its answer becomes events whenever it comes."""
-    future = await requests.ask(command, session.quota)
-    future.add_done_callback(lambda done: _answer(session, frame.ref, show, done.result()))
+    future, ref = await requests.ask(command, session.quota), frame.ref
+    future.add_done_callback(lambda done: _answer(session, ref, show, done.result()))
 
 
 def _answer(session: Session, ref: wire.Ref, show: Show, answer: Answer) -> None:
@@ -49,13 +49,13 @@ def _answer(session: Session, ref: wire.Ref, show: Show, answer: Answer) -> None
         session.refuse(unavailable("the answer could not be read; try again"), ref)
 
 
-def sent(frame: wire.Send, answer: Answer) -> list[bytes]:
+def sent(mailbox: str, ref: wire.Ref, answer: Answer) -> list[bytes]:
     """A `send`: its row, or the receipt of a duplicate."""
     receipt = answer if isinstance(answer, Message) else answers.decode_receipt(_raw(answer))
     event = wire.event(
         "sent",
-        frame.ref,
-        mailbox=frame.mailbox,
+        ref,
+        mailbox=mailbox,
         id=receipt.id,
         seq=receipt.seq,
         ts=receipt.ts,

@@ -41,6 +41,9 @@ Ref = (
 )
 Limit = Annotated[int, Meta(ge=1, le=1_000)]
 
+MAX_PARTS = 1_000
+"""Chunks of a frame: none needs to be tiny."""
+
 _Command = TypeVar("_Command", bound=MailboxCommand)
 
 
@@ -84,11 +87,28 @@ class CommandFrame(MailboxFrame, frozen=True, kw_only=True):
 
 
 class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
-    """The first frame; again with a token, it renews the session's time."""
+    """The first frame; again with a token, it renews the session's time.
+
+    chunks: large frames are to come in chunks.
+    """
 
     token: str | None = None
     since: dict[MailboxName, tuple[str, Seq]] = {}
     ack: bool = False
+    chunks: bool = False
+
+
+class Chunk(Frame, frozen=True, kw_only=True, tag="chunk"):
+    """A piece of a frame that is too long for one; `ref` is that of the frame.
+
+    id: the same in all its chunks. part: 1 to `of`. data: text in JSON; in Protobuf bytes, here as
+    `Codec.text_of` has them.
+    """
+
+    id: Annotated[int, Meta(ge=0, le=2**53)]
+    part: Annotated[int, Meta(ge=1)]
+    of: Annotated[int, Meta(ge=1, le=MAX_PARTS)]
+    data: str
 
 
 class Sync(Frame, frozen=True, kw_only=True, tag="sync"):
@@ -359,6 +379,7 @@ class Feed(Frame, frozen=True, kw_only=True, tag="feed"):
 
 AnyFrame = (
     Hello
+    | Chunk
     | Sync
     | Ping
     | Create
@@ -479,8 +500,8 @@ def message_fields(row: Message) -> dict[str, object]:
     fields: dict[str, object] = {"seq": row.seq, "id": row.id, "from": row.sender, "ts": row.ts}
     if row.recalled:
         fields["recalled"] = True
-    else:
-        fields["body"] = orjson.Fragment(bytes(row.body) or b"null")
+    elif row.body:
+        fields["body"] = orjson.Fragment(bytes(row.body))
     return fields
 
 

@@ -30,6 +30,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 AT_HEADER = "at"
 
@@ -125,6 +126,9 @@ class Member(Struct, frozen=True, omit_defaults=True):
 
 
 NO_BODY = msgspec.Raw()
+
+LAST_BODY_BYTES = 2_048
+"""Bytes of a body up to which it is told with the mailbox: the last messages of 1,000 of them fit into a record."""
 """The one object that stands for no body: a default is left out of the JSON only if it is this very object."""
 
 
@@ -150,6 +154,11 @@ class Message(Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}
     state: str = ""
     edited: int = 0
     pushing: bool = False
+
+
+def without_large_body(row: Message) -> Message:
+    """A message as the last one of a mailbox, of which many are told at once: a long body is left out."""
+    return replace(row, body=NO_BODY) if len(row.body) > LAST_BODY_BYTES else row
 
 
 class Pushing(Struct, frozen=True):

@@ -13,13 +13,14 @@ from google.protobuf.descriptor import FieldDescriptor
 from msgspec import Raw, Struct
 
 from gateway.proto import readcast_pb2 as pb
-from gateway.proto.schema import fields_of, is_array, is_json, map_value, ops_of
+from gateway.proto.schema import ENCODING, fields_of, is_array, is_json, map_value, ops_of
 
 _scalars = {
     FieldDescriptor.TYPE_STRING: str,
     FieldDescriptor.TYPE_INT64: int,
     FieldDescriptor.TYPE_DOUBLE: float,
     FieldDescriptor.TYPE_BOOL: bool,
+    FieldDescriptor.TYPE_BYTES: str,
 }
 
 
@@ -47,6 +48,8 @@ def server_frame(event: bytes) -> bytes:
     decoded = _decode(event)
     op, fields = str(decoded.__struct_config__.tag), _plain(decoded)
     ref = fields.pop("ref")
+    if op == "chunk":
+        fields["data"] = fields["data"].encode(ENCODING)
     content: dict[str, Any] = {op: fields}
     if ref is not None:
         content["ref_text" if isinstance(ref, str) else "ref_number"] = ref

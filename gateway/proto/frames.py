@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 
 from gateway.errors import CloseCode, Disconnect
 from gateway.proto import readcast_pb2 as pb
-from gateway.proto.schema import fields_of, is_array, is_json, map_value
+from gateway.proto.schema import ENCODING, fields_of, is_array, is_json, is_piece, map_value
 from streams.errors import Code, Refused
 
 _check_json = msgspec.json.Decoder(msgspec.Raw).decode
@@ -57,6 +57,8 @@ def _value(field: FieldDescriptor, value: Any) -> Any:
 def _single(field: FieldDescriptor, value: Any) -> Any:
     if is_json(field):
         return _json(field.name, value)
+    if is_piece(field):
+        return value.decode(ENCODING)
     if is_array(field):
         return [getattr(value, one.name) for one in fields_of(field)]
     return _object(value) if field.message_type else value

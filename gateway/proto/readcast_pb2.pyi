@@ -7,9 +7,9 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ClientFrame(_message.Message):
-    __slots__ = ("ref_text", "ref_number", "hello", "sync", "ping", "create", "join", "leave", "members", "send", "watch", "history", "ack", "read", "unread", "recall", "role", "mute", "policy", "close", "trim", "notices", "open", "publish", "release", "withdraw", "board", "entries", "preview", "post", "edit", "delete", "state", "follow", "unfollow", "block", "unblock", "author", "mode", "feed")
+    __slots__ = ("ref_text", "ref_number", "hello", "sync", "ping", "create", "join", "leave", "members", "send", "watch", "history", "ack", "read", "unread", "recall", "role", "mute", "policy", "close", "trim", "chunk", "notices", "open", "publish", "release", "withdraw", "board", "entries", "preview", "post", "edit", "delete", "state", "follow", "unfollow", "block", "unblock", "author", "mode", "feed")
     class Hello(_message.Message):
-        __slots__ = ("token", "since", "ack")
+        __slots__ = ("token", "since", "ack", "chunks")
         class SinceEntry(_message.Message):
             __slots__ = ("key", "value")
             KEY_FIELD_NUMBER: _ClassVar[int]
@@ -20,10 +20,23 @@ class ClientFrame(_message.Message):
         TOKEN_FIELD_NUMBER: _ClassVar[int]
         SINCE_FIELD_NUMBER: _ClassVar[int]
         ACK_FIELD_NUMBER: _ClassVar[int]
+        CHUNKS_FIELD_NUMBER: _ClassVar[int]
         token: str
         since: _containers.MessageMap[str, Since]
         ack: bool
-        def __init__(self, token: _Optional[str] = ..., since: _Optional[_Mapping[str, Since]] = ..., ack: _Optional[bool] = ...) -> None: ...
+        chunks: bool
+        def __init__(self, token: _Optional[str] = ..., since: _Optional[_Mapping[str, Since]] = ..., ack: _Optional[bool] = ..., chunks: _Optional[bool] = ...) -> None: ...
+    class Chunk(_message.Message):
+        __slots__ = ("id", "part", "of", "data")
+        ID_FIELD_NUMBER: _ClassVar[int]
+        PART_FIELD_NUMBER: _ClassVar[int]
+        OF_FIELD_NUMBER: _ClassVar[int]
+        DATA_FIELD_NUMBER: _ClassVar[int]
+        id: int
+        part: int
+        of: int
+        data: bytes
+        def __init__(self, id: _Optional[int] = ..., part: _Optional[int] = ..., of: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
     class Sync(_message.Message):
         __slots__ = ("mode",)
         MODE_FIELD_NUMBER: _ClassVar[int]
@@ -352,6 +365,7 @@ class ClientFrame(_message.Message):
     POLICY_FIELD_NUMBER: _ClassVar[int]
     CLOSE_FIELD_NUMBER: _ClassVar[int]
     TRIM_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
     NOTICES_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_FIELD_NUMBER: _ClassVar[int]
@@ -392,6 +406,7 @@ class ClientFrame(_message.Message):
     policy: ClientFrame.ChangePolicy
     close: ClientFrame.Close
     trim: ClientFrame.Trim
+    chunk: ClientFrame.Chunk
     notices: ClientFrame.Notices
     open: ClientFrame.Open
     publish: ClientFrame.Publish
@@ -411,7 +426,7 @@ class ClientFrame(_message.Message):
     author: ClientFrame.ShowAuthor
     mode: ClientFrame.ChooseDelivery
     feed: ClientFrame.Feed
-    def __init__(self, ref_text: _Optional[str] = ..., ref_number: _Optional[int] = ..., hello: _Optional[_Union[ClientFrame.Hello, _Mapping]] = ..., sync: _Optional[_Union[ClientFrame.Sync, _Mapping]] = ..., ping: _Optional[_Union[ClientFrame.Ping, _Mapping]] = ..., create: _Optional[_Union[ClientFrame.Create, _Mapping]] = ..., join: _Optional[_Union[ClientFrame.Join, _Mapping]] = ..., leave: _Optional[_Union[ClientFrame.Leave, _Mapping]] = ..., members: _Optional[_Union[ClientFrame.ListMembers, _Mapping]] = ..., send: _Optional[_Union[ClientFrame.Send, _Mapping]] = ..., watch: _Optional[_Union[ClientFrame.Watch, _Mapping]] = ..., history: _Optional[_Union[ClientFrame.History, _Mapping]] = ..., ack: _Optional[_Union[ClientFrame.Ack, _Mapping]] = ..., read: _Optional[_Union[ClientFrame.Read, _Mapping]] = ..., unread: _Optional[_Union[ClientFrame.Unread, _Mapping]] = ..., recall: _Optional[_Union[ClientFrame.Recall, _Mapping]] = ..., role: _Optional[_Union[ClientFrame.Role, _Mapping]] = ..., mute: _Optional[_Union[ClientFrame.Mute, _Mapping]] = ..., policy: _Optional[_Union[ClientFrame.ChangePolicy, _Mapping]] = ..., close: _Optional[_Union[ClientFrame.Close, _Mapping]] = ..., trim: _Optional[_Union[ClientFrame.Trim, _Mapping]] = ..., notices: _Optional[_Union[ClientFrame.Notices, _Mapping]] = ..., open: _Optional[_Union[ClientFrame.Open, _Mapping]] = ..., publish: _Optional[_Union[ClientFrame.Publish, _Mapping]] = ..., release: _Optional[_Union[ClientFrame.Release, _Mapping]] = ..., withdraw: _Optional[_Union[ClientFrame.Withdraw, _Mapping]] = ..., board: _Optional[_Union[ClientFrame.ShowBoard, _Mapping]] = ..., entries: _Optional[_Union[ClientFrame.Entries, _Mapping]] = ..., preview: _Optional[_Union[ClientFrame.Preview, _Mapping]] = ..., post: _Optional[_Union[ClientFrame.MakePost, _Mapping]] = ..., edit: _Optional[_Union[ClientFrame.EditPost, _Mapping]] = ..., delete: _Optional[_Union[ClientFrame.DeletePost, _Mapping]] = ..., state: _Optional[_Union[ClientFrame.SetState, _Mapping]] = ..., follow: _Optional[_Union[ClientFrame.Follow, _Mapping]] = ..., unfollow: _Optional[_Union[ClientFrame.Unfollow, _Mapping]] = ..., block: _Optional[_Union[ClientFrame.Block, _Mapping]] = ..., unblock: _Optional[_Union[ClientFrame.Unblock, _Mapping]] = ..., author: _Optional[_Union[ClientFrame.ShowAuthor, _Mapping]] = ..., mode: _Optional[_Union[ClientFrame.ChooseDelivery, _Mapping]] = ..., feed: _Optional[_Union[ClientFrame.Feed, _Mapping]] = ...) -> None: ...
+    def __init__(self, ref_text: _Optional[str] = ..., ref_number: _Optional[int] = ..., hello: _Optional[_Union[ClientFrame.Hello, _Mapping]] = ..., sync: _Optional[_Union[ClientFrame.Sync, _Mapping]] = ..., ping: _Optional[_Union[ClientFrame.Ping, _Mapping]] = ..., create: _Optional[_Union[ClientFrame.Create, _Mapping]] = ..., join: _Optional[_Union[ClientFrame.Join, _Mapping]] = ..., leave: _Optional[_Union[ClientFrame.Leave, _Mapping]] = ..., members: _Optional[_Union[ClientFrame.ListMembers, _Mapping]] = ..., send: _Optional[_Union[ClientFrame.Send, _Mapping]] = ..., watch: _Optional[_Union[ClientFrame.Watch, _Mapping]] = ..., history: _Optional[_Union[ClientFrame.History, _Mapping]] = ..., ack: _Optional[_Union[ClientFrame.Ack, _Mapping]] = ..., read: _Optional[_Union[ClientFrame.Read, _Mapping]] = ..., unread: _Optional[_Union[ClientFrame.Unread, _Mapping]] = ..., recall: _Optional[_Union[ClientFrame.Recall, _Mapping]] = ..., role: _Optional[_Union[ClientFrame.Role, _Mapping]] = ..., mute: _Optional[_Union[ClientFrame.Mute, _Mapping]] = ..., policy: _Optional[_Union[ClientFrame.ChangePolicy, _Mapping]] = ..., close: _Optional[_Union[ClientFrame.Close, _Mapping]] = ..., trim: _Optional[_Union[ClientFrame.Trim, _Mapping]] = ..., chunk: _Optional[_Union[ClientFrame.Chunk, _Mapping]] = ..., notices: _Optional[_Union[ClientFrame.Notices, _Mapping]] = ..., open: _Optional[_Union[ClientFrame.Open, _Mapping]] = ..., publish: _Optional[_Union[ClientFrame.Publish, _Mapping]] = ..., release: _Optional[_Union[ClientFrame.Release, _Mapping]] = ..., withdraw: _Optional[_Union[ClientFrame.Withdraw, _Mapping]] = ..., board: _Optional[_Union[ClientFrame.ShowBoard, _Mapping]] = ..., entries: _Optional[_Union[ClientFrame.Entries, _Mapping]] = ..., preview: _Optional[_Union[ClientFrame.Preview, _Mapping]] = ..., post: _Optional[_Union[ClientFrame.MakePost, _Mapping]] = ..., edit: _Optional[_Union[ClientFrame.EditPost, _Mapping]] = ..., delete: _Optional[_Union[ClientFrame.DeletePost, _Mapping]] = ..., state: _Optional[_Union[ClientFrame.SetState, _Mapping]] = ..., follow: _Optional[_Union[ClientFrame.Follow, _Mapping]] = ..., unfollow: _Optional[_Union[ClientFrame.Unfollow, _Mapping]] = ..., block: _Optional[_Union[ClientFrame.Block, _Mapping]] = ..., unblock: _Optional[_Union[ClientFrame.Unblock, _Mapping]] = ..., author: _Optional[_Union[ClientFrame.ShowAuthor, _Mapping]] = ..., mode: _Optional[_Union[ClientFrame.ChooseDelivery, _Mapping]] = ..., feed: _Optional[_Union[ClientFrame.Feed, _Mapping]] = ...) -> None: ...
 
 class ServerFrame(_message.Message):
     __slots__ = ("events",)
@@ -420,7 +435,7 @@ class ServerFrame(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("ref_text", "ref_number", "welcome", "resumed", "sync", "created", "joined", "left", "members", "sent", "watching", "history", "cursor", "recalled", "done", "pong", "message", "head", "gap", "reconnect", "error", "notice", "withdrawn", "opened", "notices", "published", "released", "withdrew", "board", "entries", "preview", "progress", "posted", "author", "feed", "new_posts", "post_changed")
+    __slots__ = ("ref_text", "ref_number", "welcome", "resumed", "sync", "created", "joined", "left", "members", "sent", "watching", "history", "cursor", "recalled", "done", "pong", "message", "head", "gap", "reconnect", "error", "chunk", "notice", "withdrawn", "opened", "notices", "published", "released", "withdrew", "board", "entries", "preview", "progress", "posted", "author", "feed", "new_posts", "post_changed")
     class Welcome(_message.Message):
         __slots__ = ("user", "session", "limits", "heartbeat_ms")
         USER_FIELD_NUMBER: _ClassVar[int]
@@ -432,6 +447,17 @@ class Event(_message.Message):
         limits: Limits
         heartbeat_ms: int
         def __init__(self, user: _Optional[str] = ..., session: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., heartbeat_ms: _Optional[int] = ...) -> None: ...
+    class Chunk(_message.Message):
+        __slots__ = ("id", "part", "of", "data")
+        ID_FIELD_NUMBER: _ClassVar[int]
+        PART_FIELD_NUMBER: _ClassVar[int]
+        OF_FIELD_NUMBER: _ClassVar[int]
+        DATA_FIELD_NUMBER: _ClassVar[int]
+        id: int
+        part: int
+        of: int
+        data: bytes
+        def __init__(self, id: _Optional[int] = ..., part: _Optional[int] = ..., of: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
     class Resumed(_message.Message):
         __slots__ = ("mailbox", "epoch", "head", "recovered")
         MAILBOX_FIELD_NUMBER: _ClassVar[int]
@@ -810,6 +836,7 @@ class Event(_message.Message):
     GAP_FIELD_NUMBER: _ClassVar[int]
     RECONNECT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
     WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
@@ -847,6 +874,7 @@ class Event(_message.Message):
     gap: Event.Gap
     reconnect: Event.Reconnect
     error: Event.Error
+    chunk: Event.Chunk
     notice: Event.Notice
     withdrawn: Event.Withdrawn
     opened: Event.Opened
@@ -863,10 +891,10 @@ class Event(_message.Message):
     feed: Event.Feed
     new_posts: Event.NewPosts
     post_changed: Event.PostChanged
-    def __init__(self, ref_text: _Optional[str] = ..., ref_number: _Optional[int] = ..., welcome: _Optional[_Union[Event.Welcome, _Mapping]] = ..., resumed: _Optional[_Union[Event.Resumed, _Mapping]] = ..., sync: _Optional[_Union[Event.Sync, _Mapping]] = ..., created: _Optional[_Union[Event.Created, _Mapping]] = ..., joined: _Optional[_Union[Event.Joined, _Mapping]] = ..., left: _Optional[_Union[Event.Left, _Mapping]] = ..., members: _Optional[_Union[Event.Members, _Mapping]] = ..., sent: _Optional[_Union[Event.Sent, _Mapping]] = ..., watching: _Optional[_Union[Event.Watching, _Mapping]] = ..., history: _Optional[_Union[Event.History, _Mapping]] = ..., cursor: _Optional[_Union[Event.Cursor, _Mapping]] = ..., recalled: _Optional[_Union[Event.Recalled, _Mapping]] = ..., done: _Optional[_Union[Event.Done, _Mapping]] = ..., pong: _Optional[_Union[Event.Pong, _Mapping]] = ..., message: _Optional[_Union[Event.Message, _Mapping]] = ..., head: _Optional[_Union[Event.Head, _Mapping]] = ..., gap: _Optional[_Union[Event.Gap, _Mapping]] = ..., reconnect: _Optional[_Union[Event.Reconnect, _Mapping]] = ..., error: _Optional[_Union[Event.Error, _Mapping]] = ..., notice: _Optional[_Union[Event.Notice, _Mapping]] = ..., withdrawn: _Optional[_Union[Event.Withdrawn, _Mapping]] = ..., opened: _Optional[_Union[Event.Opened, _Mapping]] = ..., notices: _Optional[_Union[Event.Notices, _Mapping]] = ..., published: _Optional[_Union[Event.Accepted, _Mapping]] = ..., released: _Optional[_Union[Event.Accepted, _Mapping]] = ..., withdrew: _Optional[_Union[Event.Accepted, _Mapping]] = ..., board: _Optional[_Union[Event.Board, _Mapping]] = ..., entries: _Optional[_Union[Event.Entries, _Mapping]] = ..., preview: _Optional[_Union[Event.Preview, _Mapping]] = ..., progress: _Optional[_Union[Event.Progress, _Mapping]] = ..., posted: _Optional[_Union[Event.Posted, _Mapping]] = ..., author: _Optional[_Union[Event.Author, _Mapping]] = ..., feed: _Optional[_Union[Event.Feed, _Mapping]] = ..., new_posts: _Optional[_Union[Event.NewPosts, _Mapping]] = ..., post_changed: _Optional[_Union[Event.PostChanged, _Mapping]] = ...) -> None: ...
+    def __init__(self, ref_text: _Optional[str] = ..., ref_number: _Optional[int] = ..., welcome: _Optional[_Union[Event.Welcome, _Mapping]] = ..., resumed: _Optional[_Union[Event.Resumed, _Mapping]] = ..., sync: _Optional[_Union[Event.Sync, _Mapping]] = ..., created: _Optional[_Union[Event.Created, _Mapping]] = ..., joined: _Optional[_Union[Event.Joined, _Mapping]] = ..., left: _Optional[_Union[Event.Left, _Mapping]] = ..., members: _Optional[_Union[Event.Members, _Mapping]] = ..., sent: _Optional[_Union[Event.Sent, _Mapping]] = ..., watching: _Optional[_Union[Event.Watching, _Mapping]] = ..., history: _Optional[_Union[Event.History, _Mapping]] = ..., cursor: _Optional[_Union[Event.Cursor, _Mapping]] = ..., recalled: _Optional[_Union[Event.Recalled, _Mapping]] = ..., done: _Optional[_Union[Event.Done, _Mapping]] = ..., pong: _Optional[_Union[Event.Pong, _Mapping]] = ..., message: _Optional[_Union[Event.Message, _Mapping]] = ..., head: _Optional[_Union[Event.Head, _Mapping]] = ..., gap: _Optional[_Union[Event.Gap, _Mapping]] = ..., reconnect: _Optional[_Union[Event.Reconnect, _Mapping]] = ..., error: _Optional[_Union[Event.Error, _Mapping]] = ..., chunk: _Optional[_Union[Event.Chunk, _Mapping]] = ..., notice: _Optional[_Union[Event.Notice, _Mapping]] = ..., withdrawn: _Optional[_Union[Event.Withdrawn, _Mapping]] = ..., opened: _Optional[_Union[Event.Opened, _Mapping]] = ..., notices: _Optional[_Union[Event.Notices, _Mapping]] = ..., published: _Optional[_Union[Event.Accepted, _Mapping]] = ..., released: _Optional[_Union[Event.Accepted, _Mapping]] = ..., withdrew: _Optional[_Union[Event.Accepted, _Mapping]] = ..., board: _Optional[_Union[Event.Board, _Mapping]] = ..., entries: _Optional[_Union[Event.Entries, _Mapping]] = ..., preview: _Optional[_Union[Event.Preview, _Mapping]] = ..., progress: _Optional[_Union[Event.Progress, _Mapping]] = ..., posted: _Optional[_Union[Event.Posted, _Mapping]] = ..., author: _Optional[_Union[Event.Author, _Mapping]] = ..., feed: _Optional[_Union[Event.Feed, _Mapping]] = ..., new_posts: _Optional[_Union[Event.NewPosts, _Mapping]] = ..., post_changed: _Optional[_Union[Event.PostChanged, _Mapping]] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("body_bytes", "frame_bytes", "frames_per_second", "frames_at_once", "watched", "requests", "resume_messages")
+    __slots__ = ("body_bytes", "frame_bytes", "frames_per_second", "frames_at_once", "watched", "requests", "resume_messages", "publish_bytes", "chunk_bytes", "assembly_bytes")
     BODY_BYTES_FIELD_NUMBER: _ClassVar[int]
     FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
     FRAMES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
@@ -874,6 +902,9 @@ class Limits(_message.Message):
     WATCHED_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     RESUME_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ASSEMBLY_BYTES_FIELD_NUMBER: _ClassVar[int]
     body_bytes: int
     frame_bytes: int
     frames_per_second: float
@@ -881,7 +912,10 @@ class Limits(_message.Message):
     watched: int
     requests: int
     resume_messages: int
-    def __init__(self, body_bytes: _Optional[int] = ..., frame_bytes: _Optional[int] = ..., frames_per_second: _Optional[float] = ..., frames_at_once: _Optional[int] = ..., watched: _Optional[int] = ..., requests: _Optional[int] = ..., resume_messages: _Optional[int] = ...) -> None: ...
+    publish_bytes: int
+    chunk_bytes: int
+    assembly_bytes: int
+    def __init__(self, body_bytes: _Optional[int] = ..., frame_bytes: _Optional[int] = ..., frames_per_second: _Optional[float] = ..., frames_at_once: _Optional[int] = ..., watched: _Optional[int] = ..., requests: _Optional[int] = ..., resume_messages: _Optional[int] = ..., publish_bytes: _Optional[int] = ..., chunk_bytes: _Optional[int] = ..., assembly_bytes: _Optional[int] = ...) -> None: ...
 
 class Listed(_message.Message):
     __slots__ = ("mailbox", "epoch", "head", "read", "unread", "last", "members", "role", "mode", "closed")

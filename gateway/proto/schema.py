@@ -13,6 +13,13 @@ _ARRAYS = frozenset(
     kind.DESCRIPTOR.full_name for kind in (pb.Rate, pb.Since, pb.Place, pb.Position)
 )
 
+_PIECES = frozenset(
+    f"{kind.DESCRIPTOR.full_name}.data" for kind in (pb.ClientFrame.Chunk, pb.Event.Chunk)
+)
+
+ENCODING = "latin-1"
+"""What bytes are in JSON: each is the character of its number."""
+
 
 def ops_of(frame: type[Message]) -> list[FieldDescriptor]:
     """What a frame or event can be: a field for each `op`."""
@@ -32,7 +39,12 @@ def is_array(field: FieldDescriptor) -> bool:
 
 def is_json(field: FieldDescriptor) -> bool:
     """Whether a field holds JSON as text."""
-    return field.type == FieldDescriptor.TYPE_BYTES
+    return field.type == FieldDescriptor.TYPE_BYTES and not is_piece(field)
+
+
+def is_piece(field: FieldDescriptor) -> bool:
+    """Whether a field holds a piece of a frame; in JSON it is text of the ENCODING."""
+    return field.full_name in _PIECES
 
 
 def map_value(field: FieldDescriptor) -> FieldDescriptor | None:

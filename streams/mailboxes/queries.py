@@ -18,7 +18,7 @@ from streams.mailboxes.rules import may_read
 from streams.mailboxes.view import View
 from tables.keys import member_key, message_key, parse_key
 from tables.partition import Partition
-from tables.rows import ORIGIN, State
+from tables.rows import LAST_BODY_BYTES, ORIGIN, Message, State, without_large_body
 
 _MAX_ANSWER = 1_000_000
 
@@ -29,6 +29,7 @@ class _Timed(msgspec.Struct, frozen=True):
     ts: int
 
 
+_decode_message = msgspec.json.Decoder(Message).decode
 _decode_time = msgspec.json.Decoder(_Timed).decode
 
 
@@ -76,8 +77,14 @@ def _fact(partition: Partition, view: View, mailbox: str, user: str) -> dict[str
         "policy": orjson.Fragment(_encode(state.policy)),
         "member": None if member is None else orjson.Fragment(_encode(member)),
         "own": view.own(mailbox, user).seq,
-        "last": None if last is None else orjson.Fragment(last),
+        "last": None if last is None else orjson.Fragment(_as_last(mailbox, last)),
     }
+
+
+def _as_last(mailbox: str, row: bytes) -> bytes:
+    if len(row) <= LAST_BODY_BYTES or mailbox.startswith(PUBLIC):
+        return row
+    return _encode(without_large_body(_decode_message(row)))
 
 
 def _boards(partition: Partition, query: Query) -> dict[str, Any]:

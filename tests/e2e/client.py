@@ -23,12 +23,17 @@ SMALL_BUFFER = 4096
 
 
 class Client:
-    """One session. All events are kept in `events`; those nobody has asked for yet in `inbox`."""
+    """One session. All events are kept in `events`; those nobody has asked for yet in `inbox`.
+
+    chunks: those received, whose events are in `events`, too. frames: the sizes of what was received.
+    """
 
     def __init__(self, connection: ClientConnection, user: str) -> None:
         self.user = user
         self.events: list[Event] = []
         self.inbox: list[Event] = []
+        self.chunks: list[Event] = []
+        self.frames: list[int] = []
         self.epochs: dict[str, str] = {}
         self._connection = connection
         self._refs = itertools.count(1)
@@ -77,10 +82,32 @@ class Client:
         return ref
 
     async def put(self, frame: Any) -> None:
+        await self.put_raw(self.written(frame))
+
+    def written(self, frame: Any) -> str | bytes:
+        """A frame as it goes over the socket."""
         if self.subprotocol == PROTO:
-            await self.put_raw(protobuf.client_frame(frame))
-        else:
-            await self.put_raw(orjson.dumps(frame).decode())
+            return protobuf.client_frame(frame)
+        return orjson.dumps(frame).decode()
+
+    def cut(self, frame: Any, size: int = 50_000, stream: int | None = None) -> list[Event]:
+        """The chunks of a frame, each with `size` characters or bytes of it."""
+        whole = self.written(frame)
+        pieces = [whole[start : start + size] for start in range(0, len(whole), size)]
+        fields = {"op": "chunk", "id": next(self._refs) if stream is None else stream}
+        if frame.get("ref") is not None:
+            fields["ref"] = frame["ref"]
+        return [
+            {**fields, "part": part, "of": len(pieces), "data": piece}
+            for part, piece in enumerate(pieces, 1)
+        ]
+
+    async def post_in_chunks(self, op: str, **fields: Any) -> int:
+        """Send a request in chunks and don't wait; returns its ref."""
+        ref = next(self._refs)
+        for chunk in self.cut({"op": op, "ref": ref, **fields}):
+            await self.put(chunk)
+        return ref
 
     async def put_raw(self, frame: str | bytes) -> None:
         await self._connection.send(frame)
@@ -206,11 +233,25 @@ class Client:
             self._news.notify_all()
 
     async def _take(self, frame: str | bytes) -> None:
+        self.frames.append(len(frame.encode() if isinstance(frame, str) else frame))
         events = self._read_events(frame)
+        if any(event["op"] == "chunk" for event in events):
+            events = self._join(events)
         async with self._news:
             self.events += events
             self.inbox += events
             self._news.notify_all()
+
+    def _join(self, events: list[Event]) -> list[Event]:
+        """The events of the frame that a chunk completes; none before that."""
+        (chunk,) = events
+        self.chunks.append(chunk)
+        stream = [one for one in self.chunks if one["id"] == chunk["id"]]
+        assert [one["part"] for one in stream] == list(range(1, len(stream) + 1))
+        assert {one["of"] for one in stream} == {chunk["of"]}
+        if chunk["part"] < chunk["of"]:
+            return []
+        return self._read_events(type(chunk["data"])().join(one["data"] for one in stream))
 
     def _read_events(self, frame: str | bytes) -> list[Event]:
         if self.subprotocol == PROTO:

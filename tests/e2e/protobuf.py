@@ -107,7 +107,7 @@ def take(field: FieldDescriptor, value: Any) -> Any:
 
 
 def is_json(field: FieldDescriptor) -> bool:
-    return field.type == FieldDescriptor.TYPE_BYTES
+    return field.type == FieldDescriptor.TYPE_BYTES and not field.full_name.endswith(".Chunk.data")
 
 
 def is_map(field: FieldDescriptor) -> bool:

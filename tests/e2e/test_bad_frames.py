@@ -101,6 +101,10 @@ def send(**fields: object) -> dict[str, object]:
     return {"op": "send", "mailbox": GROUP, "id": new_id(), "body": "x", **fields}
 
 
+def chunk(**fields: object) -> dict[str, object]:
+    return {"op": "chunk", "id": 1, "part": 1, "of": 2, "data": "", **fields}
+
+
 BAD_FRAMES: dict[str, tuple[str, object]] = {
     "unknown op": ("bad_request", {"op": "explode"}),
     "no op": ("bad_request", {"mailbox": GROUP}),
@@ -144,7 +148,11 @@ BAD_FRAMES: dict[str, tuple[str, object]] = {
         "bad_request",
         {"op": "join", "mailbox": GROUP, "members": ["a b"]},
     ),
-    "a body above 64 kB": ("too_large", send(body="x" * (70 * 1024))),
+    "a chunk without a place": ("bad_request", {"op": "chunk", "id": 1, "data": "{"}),
+    "a chunk of too many": ("bad_request", chunk(of=1_001)),
+    "a chunk beyond the last": ("bad_request", chunk(part=3)),
+    "a second chunk without a first": ("bad_request", chunk(part=2)),
+    "a chunk by another user": ("forbidden", chunk(by="somebody-else")),
     "a list": ("bad_request", [send()]),
     "a number": ("bad_request", 17),
     "null": ("bad_request", None),

@@ -69,9 +69,9 @@ class Client:
         return [event["seq"] for event in self.transport.events if event["op"] == "message"]
 
 
-def payload(frame: bytes) -> bytes:
-    """The payload of one unmasked, final WebSocket text frame, whose length must be right."""
-    assert frame[0] == 0x81
+def payload(frame: bytes, first: int = 0x81) -> bytes:
+    """The payload of one unmasked WebSocket frame, by default a final text frame; its length must be right."""
+    assert frame[0] == first
     length, start = frame[1], 2
     if length == 126:
         length, start = int.from_bytes(frame[2:4]), 4

@@ -321,7 +321,7 @@ class Pipeline:
         if command.before is not None or command.after is None:
             end = box.head if command.before is None else command.before - 1
             rows = box.messages[max(0, end - command.limit) : end]
-        while sum(len(getattr(row, "body", b"")) for row in rows) > PAGE_BYTES:
+        while len(rows) > 1 and sum(len(getattr(row, "body", b"")) for row in rows) > PAGE_BYTES:
             rows.pop()
         recalled = [
             row.seq

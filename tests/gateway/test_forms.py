@@ -11,22 +11,25 @@ from gateway import wire
 from gateway.deflate import LEAST_BYTES, WINDOWS, deflated
 from gateway.forms import FORMS, Form
 from tests.e2e.protobuf import server_events
-from tests.gateway.fakes import JSON, events_of, message, payload, ring
+from tests.gateway.fakes import JSON, message, payload, ring
 
 forms = pytest.mark.parametrize("form", FORMS.values(), ids=map(str, FORMS))
 
 
-def opened(frame: bytes, window: int) -> tuple[int, bytes]:
-    """The opcode and the inflated payload of a server frame."""
-    first = frame[0]
-    content = payload(b"\x81" + frame[1:])
+def opened(frames: tuple[bytes, ...], window: int) -> tuple[int, bytes]:
+    """The opcode and the inflated payload of the fragments of a message."""
+    first, *others = frames
+    firsts = [first[0] | (0 if others else 0x80), *(0 for _ in others)]
+    firsts[-1] |= 0x80
+    content = b"".join(map(payload, frames, firsts))
+    first = frames[0][0]
     if first & 0x40:
         content = zlib.decompress(content + b"\0\0\xff\xff\x01\0\0\xff\xff", -window)
     return first & 0x0F, content
 
 
-def read(frame: bytes, form: Form) -> list[dict[str, object]]:
-    opcode, content = opened(frame, form.window)
+def read(frames: tuple[bytes, ...], form: Form) -> list[dict[str, object]]:
+    opcode, content = opened(frames, form.window)
     assert opcode == form.codec.message_type
     return server_events(content) if opcode == 2 else json.loads(content)
 
@@ -34,12 +37,13 @@ def read(frame: bytes, form: Form) -> list[dict[str, object]]:
 @given(st.lists(st.text(max_size=40_000), max_size=4))
 def test_a_server_frame_holds_its_events(texts):
     events = [wire.event("x", text=text) for text in texts]
-    assert events_of(JSON.frame(events)) == [{"op": "x", "text": text} for text in texts]
+    assert read(JSON.frames(events), JSON) == [{"op": "x", "text": text} for text in texts]
 
 
 @pytest.mark.parametrize("length", [0, 123, 124, 65_533, 65_534, 200_000])
 def test_the_header_tells_the_length(length):
-    assert payload(JSON.frame([b" " * length])) == b"[" + b" " * length + b"]"
+    (frame,) = JSON.frames([b" " * length])
+    assert payload(frame) == b"[" + b" " * length + b"]"
 
 
 @forms
@@ -49,20 +53,20 @@ def test_all_forms_say_the_same(form):
         wire.event("pong", "r1"),
         wire.message_event("group:42", message(18, recalled=3, recalled_by="alice")),
     ]
-    assert read(form.frame(events), form) == [json.loads(event) for event in events]
+    assert read(form.frames(events), form) == [json.loads(event) for event in events]
 
 
 @forms
 def test_a_page_is_the_same_in_all_forms(form):
     messages = [wire.message_fields(message(seq)) for seq in range(1, 500)]
     event = wire.event("history", 7, mailbox="group:42", epoch="e", head=9, messages=messages)
-    assert read(form.frame([event]), form) == [json.loads(event)]
+    assert read(form.frames([event]), form) == [json.loads(event)]
 
 
 @pytest.mark.parametrize("body", [b"null", b"1.50", b'{"n": 12345678901234567890123}', b'""'])
 def test_protobuf_carries_a_body_as_it_is_stored(body):
     event = b'{"op":"message","seq":1,"body":%b}' % body
-    assert body in FORMS["readcast.proto", 0].frame([event])
+    assert body in b"".join(FORMS["readcast.proto", 0].frames([event]))
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -71,7 +75,8 @@ def test_text_is_compressed_within_the_window(window):
     packed = deflated(text, window)
     assert packed is not None
     assert len(packed) < len(text) / 3
-    assert opened(bytes((0xC1, 127, *len(packed).to_bytes(8))) + packed, window) == (1, text)
+    frame = bytes((0xC1, 127, *len(packed).to_bytes(8))) + packed
+    assert opened((frame,), window) == (1, text)
 
 
 def test_what_is_short_or_does_not_shrink_goes_as_it_is():
@@ -80,13 +85,13 @@ def test_what_is_short_or_does_not_shrink_goes_as_it_is():
     assert deflated(b"a" * LEAST_BYTES, 15) is not None
     assert deflated(noise, 15) is None
     form = FORMS["readcast.json", 15]
-    assert form.frame([b"1"]) == JSON.frame([b"1"])
+    assert form.frames([b"1"]) == JSON.frames([b"1"])
 
 
 @forms
 def test_readers_at_one_place_share_one_frame_per_form(form):
     made = ring()
     made.append(wire.message_event("group:42", message(1)), 1)
-    frame = made.since(0, 1_000).frame(form)
-    assert made.since(0, 1_000).frame(form) is frame
-    assert read(frame, form)[0]["seq"] == 1
+    frames = made.since(0, 1_000).frames(form)
+    assert made.since(0, 1_000).frames(form) is frames
+    assert read(frames, form)[0]["seq"] == 1

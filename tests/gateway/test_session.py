@@ -24,7 +24,8 @@ async def test_hello_tells_the_limits(house: House):
     client = await house.dial()
     welcome = await client.hello(house.tokens.issue("alice", 60))
     assert welcome["user"] == "alice"
-    assert welcome["limits"]["body_bytes"] == 64 * 1024
+    assert welcome["limits"]["body_bytes"] == 1 << 20
+    assert welcome["limits"]["frame_bytes"] == 128 * 1024
     assert welcome["heartbeat_ms"] == 25_000
 
 
@@ -142,7 +143,8 @@ async def test_direct_mailboxes_name_their_users_in_order(house: House):
     assert await client.refusal("watch", mailbox="direct:bob~alice") == "bad_request"
 
 
-async def test_a_body_too_large_is_refused(house: House):
+async def test_a_body_too_large_is_refused(house_of: Open):
+    house = await house_of(body_bytes=64 * 1024)
     client = await house.connect("alice")
     send = {"mailbox": GROUP, "id": new_id(), "body": "x" * (65 * 1024)}
     assert await client.refusal("send", **send) == "too_large"
