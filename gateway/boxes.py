@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from gateway.answers import Fact
 from gateway.channel import Channel
 from gateway.interest import EVERYTHING, Interest
@@ -188,7 +190,7 @@ class User:
 
     def forget_positions(self) -> None:
         """Whatever is asked or read from here on is newer than what is known."""
-        self.cursors.clear()
+        self.cursors = {name: replace(row, at=ORIGIN) for name, row in self.cursors.items()}
         self.claims_changed()
         for box in self.boxes.values():
             box.member_at = ORIGIN

@@ -19,6 +19,7 @@ from gateway.requests import Answer, Requests, result_of
 from gateway.rows import Rows
 from streams.commands import MAX_MAILBOXES, Query, UserQuery
 from streams.errors import Refused
+from streams.ids import PUBLIC
 from tables.rows import Position
 
 log = structlog.get_logger()
@@ -132,10 +133,14 @@ class Loader:
             task.add_done_callback(lambda _: self._resyncing.pop(channel, None))
 
     async def reload(self, user: User) -> None:
-        """The log lost rows: ask again for everything that is known about a user."""
+        """The log lost rows: ask again for everything that is known about a user, and tell what has changed."""
+        before = dict(user.cursors)
         user.cursors_loading = None
         await self.cursors(user)
         await self.finish(await self.ask(user, {*user.boxes, *user.mailboxes}))
+        for mailbox, row in list(user.cursors.items()):
+            if not mailbox.startswith(PUBLIC):
+                self._rows.show_change(user, mailbox, before.get(mailbox), row)
 
     def stop(self) -> None:
         """Give up what is still being asked."""

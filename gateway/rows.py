@@ -151,6 +151,13 @@ class Rows:
             user.forget_positions()
         return list(self._users)
 
+    def show_change(self, user: User, mailbox: str, before: Cursor | None, row: Cursor) -> None:
+        """Tell a user's sessions what a newer cursor says: how far they have read, and that they are in."""
+        if row.read != (before.read if before else 0):
+            self._show_cursor(user, mailbox)
+        if row.member and user.has_cursors and row.src > (before.src if before else -1):
+            self.watching.added(user, mailbox)
+
     def _take_cursor(self, partition: int, user: User, mailbox: str, row: Cursor) -> None:
         before = user.cursors.get(mailbox)
         if not self._is_new("user", partition, row.at) or not user.take_cursor(mailbox, row):
@@ -159,10 +166,7 @@ class Rows:
         if mailbox.startswith(PUBLIC):
             self.touching.told(user, mailbox, before, row)
             return
-        if row.read != (before.read if before else 0):
-            self._show_cursor(user, mailbox)
-        if row.member and user.has_cursors and row.src > (before.src if before else -1):
-            self.watching.added(user, mailbox)
+        self.show_change(user, mailbox, before, row)
 
     def _take_follow(self, partition: int, user: str, author: str, row: Follow) -> None:
         if self._is_new("user", partition, row.at):
