@@ -48,7 +48,8 @@ class Unfinished:
 class Assembly:
     """What one session sends in chunks: one frame at a time, its chunks in order.
 
-    A frame of which a chunk is refused is given up, and what follows of it is passed over.
+    A frame of which a chunk is refused is given up, and what follows of it is passed over; so is one
+    that is not complete when another begins.
     """
 
     __slots__ = ("_passed", "_refuse", "_room", "_settings", "_unfinished")
@@ -64,8 +65,7 @@ class Assembly:
         """Take the bytes of a chunk; returns the frame with its last one. Raises `Refused`."""
         if chunk.id == self._passed and chunk.part > 1:
             return None
-        self._check_place(chunk)
-        frame = self._unfinished or self._begin(chunk)
+        frame = self._go_on(chunk) or self._begin(chunk)
         self._keep(frame, chunk, piece)
         if chunk.part < chunk.of:
             return None
@@ -74,7 +74,7 @@ class Assembly:
 
     def give_up(self, chunk: wire.Chunk) -> None:
         """A chunk is lost, and its frame with it."""
-        if self._unfinished is not None and self._unfinished.first.id == chunk.id:
+        if self._has(chunk.id):
             self.drop()
         self._passed = chunk.id
 
@@ -85,21 +85,28 @@ class Assembly:
             frame.timer.cancel()
             self._room.give(frame.size)
 
-    def _check_place(self, chunk: wire.Chunk) -> None:
-        frame = self._unfinished
-        if frame is not None and frame.first.id != chunk.id:
-            message = f"one frame at a time: the chunks of {frame.first.id} are not complete"
-            raise self._lost(chunk, Code.CONFLICT, message)
+    def _has(self, stream: int) -> bool:
+        """Whether the unfinished frame is that of these chunks."""
+        return self._unfinished is not None and self._unfinished.first.id == stream
+
+    def _go_on(self, chunk: wire.Chunk) -> Unfinished | None:
+        """The frame of which the chunk is the next; None if it is the first of one."""
+        frame = self._unfinished if self._has(chunk.id) else None
         place = (len(frame.pieces) + 1, frame.first.of) if frame else (1, chunk.of)
         if (chunk.part, chunk.of) != place:
             message = "chunk {} of {} was to come: begin again with the first".format(*place)
             raise self._lost(chunk, Code.BAD_REQUEST, message)
+        if frame is None and self._unfinished is not None:
+            message = "another frame in chunks began before this one was complete"
+            self._abandon(self._unfinished, Refused(Code.CONFLICT, message))
+        return frame
 
     def _begin(self, chunk: wire.Chunk) -> Unfinished:
         loop = asyncio.get_running_loop()
         timer = loop.call_later(self._settings.assembly_seconds, self._expire)
         self._unfinished = Unfinished(chunk, timer)
-        self._passed = None
+        if self._passed == chunk.id:
+            self._passed = None
         return self._unfinished
 
     def _keep(self, frame: Unfinished, chunk: wire.Chunk, piece: bytes) -> None:
@@ -121,6 +128,9 @@ class Assembly:
     def _expire(self) -> None:
         frame = self._unfinished
         if frame is not None:
-            self.give_up(frame.first)
             message = f"not complete within {self._settings.assembly_seconds:g} s; try again"
-            self._refuse(Refused(Code.UNAVAILABLE, message), frame.first.ref)
+            self._abandon(frame, Refused(Code.UNAVAILABLE, message))
+
+    def _abandon(self, frame: Unfinished, error: Refused) -> None:
+        self.give_up(frame.first)
+        self._refuse(error, frame.first.ref)

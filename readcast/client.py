@@ -338,7 +338,8 @@ class Client:
         since = self._inflow.resume()
         self._resuming = set(since)
         self._resumed = connection.promise()
-        connection.welcomed(await connection.ask("hello", {"token": token, "since": since}))
+        hello = {"token": token, "since": since, "chunks": True}
+        connection.welcomed(await connection.ask("hello", hello))
         self._connected.set()
         self._expired = 0
         if callable(self._token):

@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 import orjson
 
+from readcast.chunks import Unfinished, cut
 from readcast.errors import Refused, Unanswered
 from readcast.inflow import Event
 from readcast.websocket import Ending, Take, WebSocket
@@ -20,6 +21,9 @@ ANSWER_SECONDS = 15.0
 
 SILENT_HEARTBEATS = 2.5
 """After so many of the gateway's heartbeats without a byte the connection counts as broken."""
+
+UPLOAD_BYTES = 16_000
+"""Bytes per second of the slowest upload that is waited for; the gateway waits as long for a frame."""
 
 GOODBYE_SECONDS = 1.0
 """How long a close may take to be written."""
@@ -60,6 +64,9 @@ class Connection:
         self._answers: dict[int, asyncio.Future[Event]] = {}
         self._promises: set[asyncio.Future[Any]] = set()
         self._pace = Pace(per_second=50, at_once=50)
+        self._limits: dict[str, float] = {}
+        self._unfinished = Unfinished()
+        self._large = asyncio.Lock()
         self._watchdog: asyncio.TimerHandle | None = None
         self.ended: asyncio.Future[Ending]
 
@@ -74,14 +81,13 @@ class Connection:
 
     async def ask(self, op: str, fields: Mapping[str, Any]) -> Event:
         """Send a request and wait for its answer; raises Refused, Unanswered or Lost."""
-        now = self._loop.time()
-        if wait := self._pace.reserve(now):
-            await asyncio.sleep(wait)
         ref = next(self._refs)
+        frame = orjson.dumps({"op": op, "ref": ref, **fields})
+        self._check_size(frame)
         answer = self._answers[ref] = self.promise()
-        self._socket.send(orjson.dumps({"op": op, "ref": ref, **fields}))
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            await self._send(frame, ref, answer)
+            async with asyncio.timeout(ANSWER_SECONDS + len(frame) / UPLOAD_BYTES):
                 event: Event = await answer
         except TimeoutError:
             raise Unanswered(op) from None
@@ -102,7 +108,7 @@ class Connection:
 
     def welcomed(self, welcome: Event) -> None:
         """Keep to the gateway's limits, with room for pongs, and expect its heartbeat."""
-        limits = welcome["limits"]
+        limits = self._limits = welcome["limits"]
         self._pace = Pace(0.9 * limits["frames_per_second"], 0.75 * limits["frames_at_once"])
         self._expect_heartbeat(SILENT_HEARTBEATS * welcome["heartbeat_ms"] / 1_000)
 
@@ -116,8 +122,33 @@ class Connection:
         """End at once."""
         self._socket.abort()
 
-    def _receive(self, payload: bytes) -> None:
+    async def _send(self, frame: bytes, ref: int, answer: asyncio.Future[Event]) -> None:
+        if len(frame) <= self._limits.get("frame_bytes", len(frame)):
+            await self._write(frame)
+            return
+        async with self._large:  # the gateway puts one frame together at a time
+            for chunk in cut(frame, ref, int(self._limits["frame_bytes"])):
+                if answer.done():
+                    return
+                await self._write(chunk)
+
+    async def _write(self, frame: bytes) -> None:
+        if wait := self._pace.reserve(self._loop.time()):
+            await asyncio.sleep(wait)
+        self._socket.send(frame)
+
+    def _check_size(self, frame: bytes) -> None:
+        limit = self._limits.get("assembly_bytes", len(frame))
+        if len(frame) > limit:
+            message = f"a frame has at most {limit} bytes"
+            raise Refused({"code": "too_large", "message": message, "retriable": False})
+
+    def _receive(self, payload: bytes | str) -> None:
         for event in orjson.loads(payload):
+            if event["op"] == "chunk":
+                if (frame := self._unfinished.take(event)) is not None:
+                    self._receive(frame)
+                continue
             answer = self._answers.pop(event.get("ref"), None)
             self._take(event, answers=answer is not None)
             if answer is not None and not answer.done():

@@ -10,7 +10,7 @@ export interface Message {
   from: string;
   /** ms since 1970, the broker's clock. */
   ts: number;
-  /** Missing once it is recalled. */
+  /** Missing once it is recalled, and in the `last` of a mailbox where it is long. */
   body?: Json;
   recalled?: true;
 }

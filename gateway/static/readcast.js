@@ -28,6 +28,11 @@ const READ_MS = 300;
 const ACK_MS = 1_000;
 /** A token is renewed this long before its end, a short one in its last quarter. */
 const RENEW_MS = 60_000;
+/** The slowest upload that is waited for, in bytes per ms; the gateway waits as long for a frame. */
+const UPLOAD = 16;
+/** Bytes of a chunk besides its data, and those that a UTF-16 unit of JSON text may take in JSON. */
+const CHUNK_OVERHEAD = 256;
+const UNIT_BYTES = 3;
 /** How long to wait with a token that ends in the past by this machine's clock. */
 const SKEWED_MS = 30_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -77,7 +82,7 @@ export class Client {
   #timeout;
   #inflow;
   #queue;
-  #limits = { frame_bytes: Infinity };
+  #limits = { frame_bytes: Infinity, assembly_bytes: Infinity };
   /** @type {State} */
   #state = { name: "idle" };
   /** @type {WebSocket | null} */
@@ -97,6 +102,8 @@ export class Client {
   #reads = new Map();
   #reading = new Set();
   #unacknowledged = new Set();
+  /** Frames of which chunks are missing, by the id of these. @type {Map<number, string[]>} */
+  #unfinished = new Map();
   /** @type {Map<string, Set<Function>>} */
   #listeners = new Map();
 
@@ -261,14 +268,14 @@ export class Client {
     const socket = new WebSocket(this.#url, "readcast.json");
     this.#socket = socket;
     socket.onopen = () => this.#hello(token);
-    socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lose(code, reason);
   }
 
   #hello(token) {
     const places = Object.entries(this.#inflow.resume());
     const since = (from) => Object.fromEntries(places.slice(from, from + RESUME));
-    this.#write({ op: "hello", token, since: since(0), ack: this.#ack });
+    this.#write({ op: "hello", token, since: since(0), ack: this.#ack, chunks: true });
     for (let from = RESUME; from < places.length; from += RESUME) {
       this.#write({ op: "hello", since: since(from) });
     }
@@ -317,6 +324,7 @@ export class Client {
     this.#welcomedAt = Infinity;
     Object.values(this.#timers).forEach(clearTimeout);
     this.#unacknowledged.clear();
+    this.#unfinished.clear();
     if (this.#socket) {
       this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
       this.#socket.close(1000);
@@ -351,7 +359,7 @@ export class Client {
   #probe() {
     if (!this.connected) return;
     this.#write({ op: "ping" });
-    this.#later("silence", PATIENCE_MS, () => this.#lose(BROKEN, "silent"));
+    this.#later("silence", PATIENCE_MS + this.#upload, () => this.#lose(BROKEN, "silent"));
   }
 
   /** Get a new token in time, and say hello with it on the same connection. */
@@ -377,12 +385,23 @@ export class Client {
 
   // Frames
 
-  #receive(events) {
+  #receive(text) {
     if (this.connected) this.#expectHeartbeat();
     const socket = this.#socket;
-    for (const event of events) {
-      if (socket === this.#socket) this.#take(event);
+    for (const event of JSON.parse(text)) {
+      if (socket !== this.#socket) return;
+      if (event.op === "chunk") this.#collect(event);
+      else this.#take(event);
     }
+  }
+
+  #collect({ id, part, of, data }) {
+    const pieces = this.#unfinished.get(id) ?? [];
+    this.#unfinished.set(id, pieces);
+    pieces.push(data);
+    if (part < of) return;
+    this.#unfinished.delete(id);
+    this.#receive(pieces.join(""));
   }
 
   #take(event) {
@@ -416,10 +435,13 @@ export class Client {
   #request(fields, quiet = false) {
     if (!this.connected) return Promise.reject(disconnected());
     const frame = { ...fields, ref: this.#nextRef++ };
-    const limit = this.#limits.frame_bytes;
-    if (byteLength(frame) > limit) return Promise.reject(tooLarge(limit));
+    const text = JSON.stringify(frame);
+    const [size, limit] = [byteLength(text), this.#limits.assembly_bytes];
+    if (size > limit) return Promise.reject(tooLarge(limit));
+    if (size <= this.#limits.frame_bytes) this.#socket.send(text);
+    else this.#writeInChunks(frame.ref, text);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle(undefined, late()), this.#timeout);
+      const timer = setTimeout(() => settle(undefined, late()), this.#timeout + this.#upload);
       const settle = (event, error) => {
         clearTimeout(timer);
         this.#requests.delete(frame.ref);
@@ -427,8 +449,19 @@ export class Client {
         else resolve(event);
       };
       this.#requests.set(frame.ref, { frame, quiet, settle });
-      this.#write(frame);
     });
+  }
+
+  #writeInChunks(ref, text) {
+    const most = Math.floor((this.#limits.frame_bytes - CHUNK_OVERHEAD) / UNIT_BYTES);
+    const pieces = [...cut(text, most)];
+    const of = pieces.length;
+    pieces.forEach((data, i) => this.#write({ op: "chunk", id: ref, ref, part: i + 1, of, data }));
+  }
+
+  /** How long what is written may take to go out, in ms. */
+  get #upload() {
+    return this.#socket.bufferedAmount / UPLOAD;
   }
 
   async #insist(fields, quiet = false) {
@@ -940,7 +973,21 @@ const late = () => new RequestError("unavailable", "No answer in time.", { retri
 
 const tooLarge = (limit) => new RequestError("too_large", `A frame has at most ${limit} bytes.`);
 
-const byteLength = (frame) => new TextEncoder().encode(JSON.stringify(frame)).length;
+const byteLength = (text) => new TextEncoder().encode(text).length;
+
+/**
+ * A text in pieces, cut between characters.
+ * @param {string} text
+ * @param {number} most UTF-16 units of a piece
+ */
+function* cut(text, most) {
+  for (let start = 0, end = 0; start < text.length; start = end) {
+    end = start + most;
+    const last = text.charCodeAt(end - 1);
+    if (last >= 0xd800 && last < 0xdc00) end--;
+    yield text.slice(start, end);
+  }
+}
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -52,7 +52,8 @@ export class Sidebar {
     if (!message) return "No messages yet";
     if (message.recalled) return "Message recalled";
     const author = message.from === this.#store.user ? "You" : message.from;
-    return `${author}: ${text(message.body)}`.slice(0, 140);
+    // A long one is not listed with its body.
+    return `${author}: ${message.body === undefined ? "…" : text(message.body)}`.slice(0, 140);
   }
 }
 

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from readcast import Backoff, Client, Closed, Refused, Unanswered
+from readcast.connection import Pace
 from readcast.websocket import WebSocket, dial
 from tests.processes import Gateway, System
 from tests.records import new_id, unique
@@ -293,3 +294,42 @@ async def test_connecting_waits_for_a_gateway(stack: System, own_gateway: Callab
     alice = await entering
     assert alice.connected
     await alice.close()
+
+
+async def test_a_body_of_a_megabyte_goes_and_comes_like_any_other(stack: System):
+    group, reader = unique("group:g"), unique("bob")
+    large = '"€😀' * 100_000
+    async with client(stack, unique("alice")) as alice:
+        await alice.create(group, **FAST)
+        await alice.join(group, reader)
+        async with client(stack, reader, watch=[group]) as bob:
+            bodies = [large, 1, large, 2]
+            receipts = await asyncio.gather(*(alice.send(group, body) for body in bodies))
+            assert sorted(receipt.seq for receipt in receipts) == [1, 2, 3, 4]
+            come = [await first(bob, "message", mailbox=group) for _ in bodies]
+            by_id = {message["id"]: message["body"] for message in come}
+            assert [by_id[receipt.id] for receipt in receipts] == bodies
+            page = await bob.history(group, after=0)
+            assert page["messages"][0]["body"] == come[0]["body"]
+
+
+async def test_a_large_body_that_was_given_up_is_not_in_the_way_of_the_next(stack: System):
+    group = unique("group:g")
+    async with client(stack, unique("alice")) as alice:
+        await alice.create(group)
+        assert alice._connection is not None
+        alice._connection._pace = Pace(per_second=5, at_once=2)
+        with pytest.raises(Unanswered):
+            await alice.send(group, "x" * 1_000_000, within=0.5)
+        alice._connection._pace = Pace(per_second=100, at_once=100)
+        assert (await alice.send(group, "y" * 1_000_000)).seq == 1
+
+
+async def test_a_body_too_large_even_in_chunks_is_refused(stack: System):
+    group = unique("group:g")
+    async with client(stack, unique("alice")) as alice:
+        await alice.create(group)
+        for size in (1 << 20, 2 << 20):
+            with pytest.raises(Refused) as refused:
+                await alice.send(group, "x" * size)
+            assert refused.value.code == "too_large"

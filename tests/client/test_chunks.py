@@ -1,0 +1,30 @@
+"""Frames cut into chunks and put together again."""
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from readcast.chunks import Unfinished, cut
+
+
+@given(st.text(min_size=1, max_size=3_000), st.integers(300, 600))
+def test_whatever_is_cut_fits_and_can_be_put_together(text: str, frame_bytes: int):
+    frame = orjson.dumps({"op": "send", "body": text})
+    chunks = cut(frame, 7, frame_bytes)
+    assert max(map(len, chunks)) <= frame_bytes
+    unfinished = Unfinished()
+    *missing, whole = [unfinished.take(orjson.loads(chunk)) for chunk in chunks]
+    assert missing == [None] * (len(chunks) - 1)
+    assert whole is not None
+    assert whole.encode() == frame
+    assert unfinished._pieces == {}
+
+
+def test_frames_whose_chunks_come_in_turns_are_told_apart():
+    frames = [orjson.dumps({"op": "x", "body": letter * 900}) for letter in "ab"]
+    both = [cut(frame, ref, 600) for ref, frame in enumerate(frames)]
+    unfinished = Unfinished()
+    found = [
+        unfinished.take(orjson.loads(chunk)) for pair in zip(*both, strict=True) for chunk in pair
+    ]
+    assert [one.encode() for one in found if one] == frames
