@@ -7,7 +7,7 @@ import contextlib
 import random
 import uuid
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from aiohttp import web
@@ -40,7 +40,7 @@ from gateway.routes import Routes
 from gateway.rows import Rows, Take
 from gateway.session import Session
 from gateway.settings import Settings
-from gateway.socket import Socket
+from gateway.socket import Handshake, Socket
 from gateway.spread import Spreads
 from gateway.tail import Tail
 from gateway.timeline import Timelines
@@ -48,6 +48,9 @@ from gateway.touching import Touching
 from gateway.watching import Watching
 from streams.topics import topics
 from tables.rows import AnyEntry
+
+if TYPE_CHECKING:
+    from gateway.door import Door
 
 log = structlog.get_logger()
 
@@ -143,18 +146,43 @@ class Gateway:
         self._spawn(self._spreads.report())
 
     async def serve(self, request: web.Request, identity: Identity | None) -> web.StreamResponse:
-        """Serve one WebSocket to its end."""
-        socket = Socket(request, self.settings.frame_bytes, compress=self.settings.deflate)
-        try:
-            await socket.prepare(request)
-        except ConnectionResetError:
+        """Make a WebSocket of a request; from here on the socket has a task of its own."""
+        handshake = Handshake(compress=self.settings.deflate)
+        with contextlib.suppress(ConnectionResetError):
+            await handshake.prepare(request)
+        transport = request.transport
+        if transport is None:
             return web.Response()  # to nobody: who asked has given up meanwhile
-        if request.transport is None or not self.connections.open():
-            await socket.close(code=CloseCode.CROWDED)
-            return socket
+        socket = Socket(handshake.form, self.settings.frame_bytes)
+        place = cast("Door", request.protocol).hand_over(socket)
+        self._spawn(self._attend(socket, transport, place, identity))
+        return handshake
+
+    async def _attend(
+        self,
+        socket: Socket,
+        transport: asyncio.Transport,
+        place: str | None,
+        identity: Identity | None,
+    ) -> None:
+        """Serve one WebSocket to its end; `place` is where it is counted."""
+        try:
+            if self.connections.open():
+                await self._run_session(socket, transport, identity)
+            else:
+                socket.close(CloseCode.CROWDED)
+                await socket.ended()
+        finally:
+            socket.abort()
+            if place is not None:
+                self.connections.depart(place)
+
+    async def _run_session(
+        self, socket: Socket, transport: asyncio.Transport, identity: Identity | None
+    ) -> None:
         session = Session(
             socket,
-            request.transport,
+            transport,
             identity,
             self._operations,
             self._hub,
@@ -169,7 +197,6 @@ class Gateway:
             self._pulse.remove(session)
             self._garbage.ended()
             self.connections.close()
-        return socket
 
     async def drain(self) -> None:
         """Send all clients away, spread over time, once what they asked for is answered."""

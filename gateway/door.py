@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.addresses import place
 from gateway.app import Gateway
 from gateway.headers import SECURITY
+from gateway.socket import Socket
 
 BACKLOG = 4_096
 """Sockets that may wait to be accepted: all clients of another gateway come back at once."""
@@ -49,19 +50,43 @@ class Door(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the socket in, or turn it away at once."""
         peer = peer_of(transport)
-        if not self._gateway.proxies.trusts(peer):
-            if not self._gateway.connections.arrive(place(peer)):
-                self._turn_away(transport)
-                return
-            self._place = place(peer)
+        if not self._gateway.proxies.trusts(peer) and not self.arrive(place(peer)):
+            self._turn_away(transport)
+            return
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The socket is gone."""
+        self.depart()
+        super().connection_lost(exc)
+
+    def arrive(self, place: str) -> bool:
+        """Count the socket at a place, if that may have one more."""
+        if not self._gateway.connections.arrive(place):
+            return False
+        self._place = place
+        return True
+
+    def depart(self) -> None:
+        """Count the socket no more."""
         if self._place is not None:
             self._gateway.connections.depart(self._place)
             self._place = None
-        super().connection_lost(exc)
+
+    def hand_over(self, socket: Socket) -> str | None:
+        """End HTTP, and let a WebSocket go on with the connection; returns where it is counted."""
+        transport, tail, place = self.transport, self._message_tail, self._place
+        if transport is None:
+            raise ConnectionResetError
+        self.transport = self._place = None
+        super().connection_lost(None)
+        socket.connection_made(transport)
+        transport.set_protocol(socket)
+        if self._buffer_paused:
+            transport.resume_reading()
+        if tail:
+            socket.data_received(tail)
+        return place
 
     def handle_error(
         self,

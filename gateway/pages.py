@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from aiohttp import web
@@ -13,6 +14,9 @@ from gateway.app import Gateway
 from gateway.auth import OPERATOR, Identity, bearer, origin_allowed
 from gateway.errors import CloseCode, Disconnect
 from gateway.headers import secure
+
+if TYPE_CHECKING:
+    from gateway.door import Door
 
 STATIC = Path(__file__).with_name("static")
 
@@ -158,21 +162,25 @@ def _file(name: str) -> web.StreamResponse:
 
 @contextmanager
 def _counted(request: web.Request, gateway: Gateway) -> Iterator[None]:
-    """Count a socket that comes by a proxy for its client; the door has counted all others."""
+    """Count a socket that comes by a proxy for its client; the door has counted all others.
+
+    One that is handed over stays counted.
+    """
     peer = request.remote or ""
     if not gateway.proxies.trusts(peer):
         yield
         return
     forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
     client = gateway.proxies.client(peer, forwarded)
-    if not gateway.connections.arrive(client):
+    door = cast("Door", request.protocol)
+    if not door.arrive(client):
         gateway.metrics.turned_away.labels("address").inc()
         text = f"too many connections of {client}\n"
         raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": "30"})
     try:
         yield
     finally:
-        gateway.connections.depart(client)
+        door.depart()
 
 
 def _identity(request: web.Request, gateway: Gateway) -> Identity | None:

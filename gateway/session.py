@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import Coroutine, Mapping
@@ -11,7 +10,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 import structlog
-from aiohttp import WSMessage, WSMsgType
+from aiohttp import WSMsgType
 
 from gateway import wire
 from gateway.auth import Identity
@@ -25,20 +24,17 @@ from gateway.limits import FrameRate, Quota
 from gateway.metrics import Metrics
 from gateway.outlet import Outlet, Transport
 from gateway.settings import Settings
-from gateway.socket import CLOSE_SECONDS, Socket
+from gateway.socket import Message, Socket
 from gateway.watch import Mode, Watch
 from streams.errors import Code, Refused
 
 log = structlog.get_logger()
 
-PING = b"\x89\x00"
-"""A WebSocket ping frame without content."""
-
 CONGESTED_SECONDS = 0.05
 """How often a full socket is looked at before more of the client's frames are read."""
 
 _data_types = (WSMsgType.TEXT, WSMsgType.BINARY)
-_closing_types = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
+_closing_types = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 
 
 class State(Enum):
@@ -83,7 +79,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._rate = FrameRate(settings.frame_rate, settings.frame_burst)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closing: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self.id = uuid.uuid4().hex
         self.state = State.NEW
@@ -132,6 +128,7 @@ class Session:
 
     async def run(self) -> None:
         """Serve the client until either side closes."""
+        self._task = asyncio.current_task()
         try:
             await self._read_hello()
             while (data := await self._receive()) is not None:
@@ -140,7 +137,8 @@ class Session:
         except Disconnect as end:
             self.close(end.code, end.reason)
         finally:
-            await self._end()
+            self._end()
+        await self._socket.ended()
 
     def emit(self, *events: bytes) -> None:
         """Write events in the next turn."""
@@ -200,7 +198,7 @@ class Session:
         if now - self.last_seen > self._settings.idle_seconds:
             self.close(CloseCode.IDLE, "no frame and no pong")
         else:
-            self.outlet.transport.write(PING)
+            self._socket.ping()
 
     def check_acks(self, now: float) -> None:
         """Send again what is due to be acknowledged, once; then close."""
@@ -237,23 +235,14 @@ class Session:
         self._metrics.closes.labels(str(int(code))).inc()
         self._hub.write_now(self.outlet)
         self._hub.remove(self.outlet)
-        self._closing = self._loop.create_task(self._close(code, reason))
+        self._socket.close(code, reason)
 
     async def closed(self) -> None:
-        """Wait for the end of a close."""
-        if self._closing is not None:
-            await asyncio.shield(self._closing)
+        """Wait for the end of the connection."""
+        if self._task is not None:
+            await asyncio.wait((self._task,))
 
-    async def _close(self, code: CloseCode, reason: str) -> None:
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._socket.close(code=code, message=reason[:120].encode(), drain=False)
-        transport = self.outlet.transport
-        # A closing transport waits until all is written, for ever if the client reads nothing.
-        if not transport.is_closing() or transport.get_write_buffer_size():
-            transport.abort()
-
-    async def _end(self) -> None:
+    def _end(self) -> None:
         self.state = State.CLOSED
         for task in list(self._tasks):
             task.cancel()
@@ -265,7 +254,6 @@ class Session:
         if self._expiry is not None:
             self._expiry.cancel()
         self._handler.left(self)
-        await self.closed()
 
     async def _read_hello(self) -> None:
         try:
@@ -280,7 +268,7 @@ class Session:
 
     async def _receive(self) -> bytes | None:
         """The next frame of the client's codec; None at the end."""
-        while True:
+        while self.state is not State.CLOSED:
             message = await self._socket.receive()
             self.last_seen = self._loop.time()
             if message.type is self._codec.message_type:
@@ -290,15 +278,15 @@ class Session:
                 raise Disconnect(CloseCode.PROTOCOL, f"frames are {self._codec.message_type.name}")
             if message.type in _closing_types:
                 return None
-            await self._control(message)
+            self._control(message)
+        return None
 
-    async def _control(self, message: WSMessage) -> None:
+    def _control(self, message: Message) -> None:
         """A ping or pong: within the rate, a ping is answered; beyond, it isn't."""
         if self._rate.take(self._loop.time()):
             self._check_abuse()
         elif message.type is WSMsgType.PING:
-            with contextlib.suppress(ConnectionError):
-                await self._socket.pong(message.data)
+            self._socket.pong(message.data)
 
     async def _take(self, data: bytes) -> None:
         wait = self._rate.take(self._loop.time())
@@ -370,5 +358,9 @@ class Session:
         transport = self.outlet.transport
         full = self._settings.write_bytes
         # A timer, as in the hub: the transport's own signal is taken by aiohttp.
-        while transport.get_write_buffer_size() > full and not transport.is_closing():  # noqa: ASYNC110
+        while (  # noqa: ASYNC110
+            transport.get_write_buffer_size() > full
+            and not transport.is_closing()
+            and self.state is not State.CLOSED
+        ):
             await asyncio.sleep(CONGESTED_SECONDS)

@@ -1,4 +1,8 @@
-"""aiohttp's WebSocket, closed in this protocol's terms."""
+"""A WebSocket once HTTP is done with it.
+
+aiohttp takes the handshake and parses the frames. All else that it has for a request, two tasks, headers, a parser and
+writers, is given back then: it would stay as long as the connection, and is more than all that a session needs.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,16 @@ import asyncio
 
 from aiohttp import web
 from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.hdrs import SEC_WEBSOCKET_EXTENSIONS
-from aiohttp.http import WebSocketWriter
+from aiohttp.http import WebSocketError, WebSocketReader, WebSocketWriter, WSMessage, WSMsgType
+from aiohttp.http_websocket import WS_CLOSED_MESSAGE, WS_CLOSING_MESSAGE, WSMessageTextBytes
+from aiohttp.streams import EofStream
 from multidict import CIMultiDict
 
 from gateway import deflate
 from gateway.codecs import SUBPROTOCOLS
-from gateway.errors import CloseCode
+from gateway.errors import CloseCode, Disconnect
 from gateway.forms import FORMS, Form
 
 CLOSE_SECONDS = 3.0
@@ -21,41 +28,30 @@ CLOSE_SECONDS = 3.0
 READ_BYTES = 256 * 1024
 """Bytes of a client's messages that wait for us before its socket is read no more, as aiohttp has it."""
 
+Message = WSMessage | WSMessageTextBytes
+"""A message, its data as bytes, or a control frame."""
+
+_NORMAL = 1000
+_CLOSE = 0x88
+_PING = 0x89
+_PONG = 0x8A
+
 _faults = {1009: CloseCode.TOO_LARGE, 1002: CloseCode.PROTOCOL, 1007: CloseCode.PROTOCOL}
 
 
-class Socket(web.WebSocketResponse):
-    """A WebSocket whose faults that the library finds have our close codes."""
+class Handshake(web.WebSocketResponse):
+    """aiohttp's answer to a request for a WebSocket, in our subprotocols and with our compression."""
 
-    def __init__(self, request: web.Request, frame_bytes: int, *, compress: bool) -> None:
-        super().__init__(
-            protocols=SUBPROTOCOLS,
-            autoping=False,
-            compress=compress,
-            decode_text=False,
-            timeout=CLOSE_SECONDS,
-            max_msg_size=frame_bytes,
-        )
-        self._request = request
+    def __init__(self, *, compress: bool) -> None:
+        super().__init__(protocols=SUBPROTOCOLS, compress=compress)
 
     @property
     def form(self) -> Form:
-        """What the client has asked for, once the socket is prepared."""
+        """What the client has asked for, once the answer is prepared."""
         return FORMS[self.ws_protocol or SUBPROTOCOLS[0], int(self.compress)]
 
-    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
-        """Close; after a fault the client's last bytes are read until it has seen the code."""
-        fault = _faults.get(code)
-        if fault is None:
-            return await super().close(code=code, message=message, drain=drain)
-        transport = self._request.transport
-        if transport is None:
-            return False
-        # Closing a socket with unread bytes resets the connection, and the code would be lost.
-        # After a fault aiohttp reads on and drops what it reads, so waiting is enough.
-        transport.write(_close_frame(fault, message))
-        await self._gone()
-        return await super().close(code=fault, message=message, drain=False)
+    async def write_eof(self) -> None:  # type: ignore[override]
+        """Write nothing: the connection is the socket's."""
 
     def _handshake(
         self, request: web.BaseRequest
@@ -68,27 +64,104 @@ class Socket(web.WebSocketResponse):
         return headers, protocol, window, True
 
     def _post_start(
-        self, request: web.BaseRequest, protocol: str | None, writer: WebSocketWriter
+        self, _request: web.BaseRequest, protocol: str | None, _writer: WebSocketWriter
     ) -> None:
-        if not self.compress:
-            super()._post_start(request, protocol, writer)
+        self._ws_protocol = protocol
+
+
+class Socket(BaseProtocol):
+    """One client's WebSocket, with aiohttp's parser and flow control. Frames are written to its transport."""
+
+    __slots__ = ("_cutoff", "_has_closed", "_queue", "_reader", "form")
+
+    def __init__(self, form: Form, frame_bytes: int) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(loop)
+        self._upgraded = True
+        self._queue = WebSocketDataQueue(self, READ_BYTES, loop=loop)
+        self._reader = _reader(form, self._queue, frame_bytes)
+        self._cutoff: asyncio.TimerHandle | None = None
+        self._has_closed = False
+        self.form = form
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; after a fault nothing more is."""
+        self._reader.feed_data(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is gone."""
+        super().connection_lost(exc)
+        self._reader.feed_eof()
+        if self._cutoff is not None:
+            self._cutoff.cancel()
+
+    def pause_writing(self) -> None:
+        """The hub looks at the transport itself."""
+
+    def resume_writing(self) -> None:
+        """As above."""
+
+    async def receive(self) -> Message:
+        """The next message. CLOSE: the client's last. CLOSING: we have closed. CLOSED: the connection is gone.
+
+        Raises `Disconnect` for what is no WebSocket frame, or too large.
+        """
+        if self._has_closed:
+            return WS_CLOSED_MESSAGE
+        try:
+            message: Message = await self._queue.read()
+        except EofStream:
+            message = WS_CLOSED_MESSAGE
+        except WebSocketError as error:
+            raise Disconnect(_faults.get(error.code, CloseCode.PROTOCOL), str(error)) from None
+        self._has_closed = message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
+        return message
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        self._write(_PING, b"")
+
+    def pong(self, data: bytes) -> None:
+        """Answer a ping."""
+        self._write(_PONG, data)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Send a close frame, once; without an answer the connection is cut off after CLOSE_SECONDS."""
+        transport = self.transport
+        if transport is None or self._cutoff is not None:
             return
-        # As in aiohttp, but for the class of the reader.
-        self._ws_protocol, self._writer = protocol, writer
-        self._reader = WebSocketDataQueue(
-            request.protocol, READ_BYTES, loop=asyncio.get_running_loop()
-        )
-        self._parser = deflate.InflatingReader(self._reader, self._max_msg_size)
-        request.protocol.set_parser(self._parser)
-        request.protocol.keep_alive(False)
+        self._write(_CLOSE, code.to_bytes(2) + reason.encode("ascii", "replace")[:120])
+        self._cutoff = self._loop.call_later(CLOSE_SECONDS, transport.abort)
+        self._queue.feed_data(WS_CLOSING_MESSAGE, 0)
+
+    def abort(self) -> None:
+        """Cut the connection off, unless it is closing."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.abort()
+
+    async def ended(self) -> None:
+        """Close, if that isn't done, and read on until the client has closed, too."""
+        self.close(_NORMAL)
+        try:
+            while not self._has_closed:
+                await self.receive()
+        except Disconnect:
+            # To close a socket with unread bytes resets the connection, and the code would be lost.
+            await self._gone()
+        if self.transport is not None:
+            self.transport.close()
 
     async def _gone(self) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + CLOSE_SECONDS
-        while self._request.transport is not None and loop.time() < until:  # noqa: ASYNC110
+        while self.transport is not None:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
+    def _write(self, first: int, payload: bytes) -> None:
+        """Write a control frame."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(bytes((first, len(payload))) + payload)
 
-def _close_frame(code: int, reason: bytes) -> bytes:
-    payload = code.to_bytes(2) + reason
-    return bytes((0x88, len(payload))) + payload
+
+def _reader(form: Form, queue: WebSocketDataQueue, frame_bytes: int) -> WebSocketReader:
+    if form.window:
+        return deflate.InflatingReader(queue, frame_bytes)
+    return WebSocketReader(queue, frame_bytes, compress=False, decode_text=False)

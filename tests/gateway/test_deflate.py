@@ -146,7 +146,7 @@ async def test_an_idle_connection_holds_nothing_of_zlib(house: House):
     await put(client, packed(b'{"op":"ping","ref":1}'))
     await client.answer(1)
     (session,) = house.gateway._pulse.sessions
-    reader = session._socket._parser
+    reader = session._socket._reader
     assert isinstance(reader, InflatingReader)
     assert reader._inflater is None
     assert not [one for one in gc.get_referents(reader) if type(one).__module__.endswith("zlib")]

@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import time
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from aiohttp import web
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gateway.door import Door
 from gateway.headers import SECURITY
+from readcast.frames import TEXT, encode
 from tests.gateway.conftest import House, Open
 from tests.gateway.fakes import until
 from tests.keys import rs256, rsa_jwk, write_set
@@ -297,3 +301,25 @@ async def test_a_token_is_kept_by_no_cache(house: House):
     ):
         assert answer.headers["Cache-Control"] == "no-store"
         assert house.tokens.verify((await answer.json())["token"]).expires > time.time()
+
+
+# What is left of the handshake
+
+
+async def test_of_a_handshake_nothing_is_kept(house: House):
+    client = await house.connect("alice")
+    await asyncio.sleep(0)
+    gc.collect()
+    assert [one for one in gc.get_objects() if isinstance(one, Door | web.Request)] == []
+    assert (await client.request("ping"))["op"] == "pong"
+
+
+async def test_what_comes_with_the_handshake_is_read(house: House, raw):
+    one = await raw(house)
+    await one.ask(
+        b"GET /ws HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        + encode(TEXT, json.dumps({"op": "hello", "token": house.token("alice")}).encode())
+    )
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert b"welcome" in await one.reader.readuntil(b"welcome")
