@@ -30,6 +30,7 @@ NAMES = (
     "idle_50k",
     "ack_million_vs_hundred",
     "bulk_join",
+    "routed_vs_tail",
 )
 RESULTS = BUILD / "bench.json"
 

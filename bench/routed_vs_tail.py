@@ -1,0 +1,138 @@
+"""CPU time per message at a gateway that hosts 1 % of the groups: forwarded what it needs, against reading all rows.
+
+Both gateways run at the same time and have one client each, in the same group. Then each client watches all groups: what
+that adds tells what a forwarded message costs its gateway and the worker, and so how many gateways it takes until
+forwarding costs less in all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import NamedTuple
+
+from rich.progress import Progress
+
+from bench.backlog import UNLIMITED, body, command, group, send
+from bench.broker import Broker, broker
+from bench.chat import Client, Event
+from bench.figures import Figure
+from bench.processes import Process, cpu_seconds
+from bench.readcast import make_topics, ready_gateway, ready_worker
+
+GROUPS = 100
+ROUNDS, ROUND = 20, 5_000
+MICROSECONDS = 1_000_000
+LIMIT_SECONDS = 60
+
+
+class Watcher(Client):
+    """A client that counts its messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def received(self, event: Event) -> None:
+        self.count += 1
+
+    async def watch(self, mailboxes: list[str]) -> None:
+        for mailbox in mailboxes:
+            await self.ask("watching", "watch", mailbox=mailbox, mode="live")
+
+    async def reach(self, count: int) -> None:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while self.count < count:
+                await asyncio.sleep(0.01)
+
+
+class Costs(NamedTuple):
+    """CPU microseconds per message."""
+
+    tail: float
+    routed: float
+    worker: float
+
+
+def measure(progress: Progress) -> Figure:
+    task = progress.add_task("messages", total=2 * ROUNDS)
+    with broker() as fresh:
+        make_topics(fresh)
+        asyncio.run(send(fresh.bootstrap, chain.from_iterable(map(opening, range(GROUPS)))))
+        with (
+            ready_worker(fresh) as worker,
+            ready_gateway(fresh, READCAST_GATEWAY_DELIVERY="tail") as (tail, tail_port),
+            ready_gateway(fresh, READCAST_GATEWAY_DELIVERY="routed") as (routed, routed_port),
+        ):
+            few, all_of_them = asyncio.run(
+                compare(
+                    fresh,
+                    [tail, routed, worker],
+                    [tail_port, routed_port],
+                    lambda: progress.advance(task),
+                )
+            )
+    to_clients = all_of_them.tail - few.tail
+    forwarded = (all_of_them.routed - few.routed - to_clients) / (1 - 1 / GROUPS)
+    forwarding = (all_of_them.worker - few.worker) / (1 - 1 / GROUPS)
+    return Figure(
+        few.routed,
+        "us",
+        few.tail,
+        {
+            "peer_name": "tail",
+            "forwarded_message_us": round(forwarded, 1),
+            "worker_per_forwarded_us": round(forwarding, 1),
+            "worker_us": round(few.worker, 1),
+            "break_even_gateways": round((forwarded + forwarding) / few.tail, 1),
+        },
+    )
+
+
+def opening(number: int) -> list[dict]:
+    """The commands that make a group of one."""
+    return [command("create", group(number), "u0", policy=UNLIMITED)]
+
+
+async def compare(
+    fresh: Broker, processes: list[Process], ports: list[int], advance: Callable[[], None]
+) -> tuple[Costs, Costs]:
+    """What messages cost while the clients watch one group, and while they watch all."""
+    clients = [Watcher() for _ in ports]
+    for client, port in zip(clients, ports, strict=True):
+        await client.enter(port, "u0")
+        await client.watch([group(0)])
+    few = await cost(fresh, processes, clients, ROUND // GROUPS, advance)
+    for client in clients:
+        await client.watch([group(number) for number in range(1, GROUPS)])
+    return few, await cost(fresh, processes, clients, ROUND, advance)
+
+
+async def cost(
+    fresh: Broker,
+    processes: list[Process],
+    clients: list[Watcher],
+    seen: int,
+    advance: Callable[[], None],
+) -> Costs:
+    """Send in rounds, each of which every client has seen; `seen`: messages of a round that it gets."""
+    await asyncio.sleep(1)
+    before = [cpu_seconds(process.pid) for process in processes]
+    for _ in range(ROUNDS):
+        goals = [client.count + seen for client in clients]
+        await send(fresh.bootstrap, islice(messages(), ROUND))
+        for client, goal in zip(clients, goals, strict=True):
+            await client.reach(goal)
+        advance()
+    await asyncio.sleep(1)
+    used = [cpu_seconds(process.pid) - one for process, one in zip(processes, before, strict=True)]
+    return Costs(*(seconds / (ROUNDS * ROUND) * MICROSECONDS for seconds in used))
+
+
+def messages() -> Iterator[dict]:
+    """Messages to the groups in turn."""
+    number = 0
+    while True:
+        yield command("send", group(number % GROUPS), "u0", body=body(number))
+        number += 1
