@@ -1,8 +1,8 @@
 """CPU time per message at a gateway that hosts 1 % of the groups: forwarded what it needs, against reading all rows.
 
-Both gateways run at the same time and have one client each, in the same group. Then each client watches all groups: what
-that adds tells what a forwarded message costs its gateway and the worker, and so how many gateways it takes until forwarding costs
-less in all.
+Both gateways run at the same time and have one client each, in the same group. Then each client watches all groups.
+What that adds tells what a forwarded message costs its gateway and the worker, and so how many gateways it takes
+until forwarding costs less in all.
 """
 
 from __future__ import annotations
