@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.e2e.conftest import Open, Party
@@ -139,7 +140,8 @@ async def test_a_frame_too_large_is_refused_here_and_costs_no_connection(
     tab = await blank()
     wire = await tapped(tab)
     one = await PageClient.start(tab, alice.user, stack.token(alice.user))
-    assert (await one.send(group, "é" * 70_000))["code"] == "too_large"
+    assert (await one.send(group, "é" * 700_000))["code"] == "too_large"
+    assert wire.of("chunk") == []
     assert (await one.send(group, "small"))["answer"]["seq"] == 1
     assert len(wire.sockets) == 1
 
@@ -547,3 +549,39 @@ def test_the_types_fit_the_module_and_the_manual(tmp_path: Path, tsc: list[str])
     files = sorted(tmp_path.glob("*.ts"))
     checked = subprocess.run([*tsc, *OPTIONS, *files], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+# Large bodies
+
+LARGE = "\"€😀'\\n" * 60_000
+
+
+async def test_a_megabyte_goes_and_comes_like_any_other_message(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    tab = await blank()
+    wire = await tapped(tab)
+    one = await PageClient.start(tab, alice.user, stack.token(alice.user))
+    await one.enqueue(group, LARGE, "small", LARGE)
+    outcomes = await one.outcomes()
+    assert [outcome["answer"]["seq"] for outcome in outcomes] == [1, 2, 3]
+    for seq, body in ((1, LARGE), (2, "small"), (3, LARGE)):
+        assert (await bob.message(group, seq))["body"] == body
+    await one.receives(group, LARGE, "small", LARGE)
+    page = await one.run('await client.request("history", { mailbox: it, before: 2 })', group)
+    assert page["messages"][0]["body"] == LARGE
+    chunks = wire.of("chunk")
+    assert len(chunks) > 20
+    assert max(len(orjson.dumps(chunk)) for chunk in chunks) <= 128 * 1024
+    assert len(wire.of("send")) == 1
+    assert await one.of("chunk") == []
+
+
+async def test_the_largest_body_passes_and_a_byte_more_is_refused(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, _ = await party("alice", "bob")
+    one = await PageClient.start(await blank(), alice.user, stack.token(alice.user))
+    assert (await one.send(group, "x" * ((1 << 20) - 1)))["code"] == "too_large"
+    assert (await one.send(group, "x" * ((1 << 20) - 2)))["answer"]["seq"] == 1
