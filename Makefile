@@ -34,7 +34,8 @@ proto: $(INSTALLED) ## generate the Protobuf code from gateway/proto/readcast.pr
 	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. gateway/proto/readcast.proto
 
 test: check broker programs ## lint, types and every test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder; \
+	  parallel=$$?; $(BIN)/python -m pytest -q -m alone && exit $$parallel
 
 lint: $(INSTALLED) ## ruff: rules and format
 	$(BIN)/ruff check .

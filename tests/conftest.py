@@ -3,10 +3,11 @@
 import os
 import signal
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
-from tests.processes import STARTED, Broker, System, running, start_or_skip
+from tests.processes import STARTED, Broker, System, kill_all, running, start_or_skip
 
 LOG_LINES_SHOWN = 40
 log_sizes = pytest.StashKey[dict[str, int]]()
@@ -31,9 +32,18 @@ def stack(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sys
         yield system
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # SIGTERM takes the way of Ctrl-C, on which fixtures stop what they have started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(config, "workerinput"):
+        # A process of a parallel run that is interrupted has 10 s left.
+        signal.signal(signal.SIGINT, kill_and_stop)
+        signal.signal(signal.SIGTERM, kill_and_stop)
+
+
+def kill_and_stop(number: int, frame: FrameType | None) -> None:
+    kill_all()
+    signal.default_int_handler(number, frame)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -5,6 +5,7 @@ Each runs in its own process group and writes to its own log, shown when a test 
 
 import atexit
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -151,11 +152,11 @@ class Broker(Process):
     """A real single-node Apache Kafka; a restart keeps its port and its data."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port = ports.take()
         self.bootstrap = f"{HOST}:{self.port}"
-        ports = ["--port", str(self.port), "--controller-port", str(free_port())]
+        given = ["--port", str(self.port), "--controller-port", str(ports.take())]
         script = ROOT / "docker/local/kafka.py"
-        command = [sys.executable, script, "run", *ports, "--data", folder / "kafka"]
+        command = [sys.executable, script, "run", *given, "--data", folder / "kafka"]
         super().__init__("broker", command, folder / "broker.log", {})
 
     def start(self) -> Self:
@@ -205,7 +206,7 @@ class Gateway(Process):
     def __init__(
         self, name: str, folder: Path, env: Mapping[str, str], arguments: Sequence[str] = ()
     ) -> None:
-        self.port = free_port()
+        self.port = ports.take()
         self.http = f"http://{HOST}:{self.port}"
         self.ws = f"ws://{HOST}:{self.port}/ws"
         env = {"READCAST_GATEWAY_PORT": str(self.port), **env}
@@ -335,10 +336,39 @@ def running(
         yield system
 
 
-def free_port() -> int:
+class Ports:
+    """Ports for servers, each given out once, below those from which the kernel takes its own.
+
+    Each process of a parallel run has a range of its own: a port that is free while a gateway is
+    down is nobody else's.
+    """
+
+    FIRST, COUNT = 10_000, 4_000
+
+    def __init__(self, process: int) -> None:
+        self._base = self.FIRST + process * self.COUNT
+        self._next = secrets.randbelow(self.COUNT)
+
+    def take(self, count: int = 1) -> int:
+        """The first of so many in a row, all of them free."""
+        while True:
+            first = self._base + self._next % self.COUNT
+            self._next += count
+            if all(is_free(first + number) for number in range(count)):
+                return first
+
+
+def is_free(port: int) -> bool:
     with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+ports = Ports(int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
 
 
 def listens(port: int) -> bool:

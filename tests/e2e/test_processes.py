@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import Connect
-from tests.processes import HOST, Gateway, System, free_port
+from tests.processes import HOST, Gateway, System, ports
 from tests.records import unique
 from tests.waiting import eventually
 
@@ -23,7 +22,7 @@ class Several:
     """A gateway of several processes, each with a port for its metrics."""
 
     def __init__(self, system: System) -> None:
-        self.first_port = free_ports(PROCESSES)
+        self.first_port = ports.take(PROCESSES)
         self.gateway: Gateway = system.gateway(
             "--processes",
             str(PROCESSES),
@@ -59,19 +58,6 @@ class Several:
                 return str(answer.read().decode())
         except OSError:
             return ""
-
-
-def free_ports(count: int) -> int:
-    """The first of some ports in a row that are free."""
-    while True:
-        first = free_port()
-        if all(is_free(first + number) for number in range(count)):
-            return first
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) != 0
 
 
 @pytest.fixture

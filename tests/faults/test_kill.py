@@ -7,6 +7,8 @@ import pytest
 
 from tests.processes import Process
 
+pytestmark = pytest.mark.alone
+
 SEED = 11
 SECONDS = 300
 

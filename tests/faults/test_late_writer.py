@@ -12,6 +12,8 @@ from tests.processes import System, Worker, running
 from tests.records import Kafka
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.alone
+
 SEED = 12
 
 
