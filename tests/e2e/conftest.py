@@ -56,9 +56,7 @@ def home(request: pytest.FixtureRequest, stack: System) -> Gateway:
 
 
 @pytest.fixture
-async def connect(
-    stack: System, home: Gateway, wire: dict[str, Any]
-) -> AsyncIterator[Connect]:
+async def connect(stack: System, home: Gateway, wire: dict[str, Any]) -> AsyncIterator[Connect]:
     """connect(user, url=..., subprotocol=..., **hello fields): a session that has said hello."""
     opened: list[Client] = []
 
