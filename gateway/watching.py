@@ -161,8 +161,9 @@ class Watching:
         channel = box.channel
         with self._hub.held(channel):
             missed = await self._missed(box, epoch, seq)
-            recovered = missed is not None
-            missed = missed or Missed([], channel.ring.end, channel.head)
+            recovered = missed is not None and self._fits(session, missed.events)
+            if missed is None or not recovered:
+                missed = Missed([], channel.ring.end, channel.head)
             session.attach(
                 box, Mode.LIVE, missed.place, missed.seq, acked=seq if recovered else None
             )
@@ -192,6 +193,15 @@ class Watching:
             return Missed(ring.rest(ring.place_after(seq)), ring.end, ring.head)
         return await self._pull(box, seq, Missed([], ring.end, ring.head))
 
+    @property
+    def _resume_bytes(self) -> int:
+        """How much may be missed, so that the outbox has room for other answers."""
+        return self._settings.outbox_bytes // 2
+
+    def _fits(self, session: Session, events: list[bytes]) -> bool:
+        """Whether it is not too much with what waits for the session, of other mailboxes for instance."""
+        return session.outlet.size + sum(map(len, events)) <= self._resume_bytes
+
     async def _catch_up(self, channel: Channel, seq: int) -> None:
         """Wait for the log to bring what the facts have already told of."""
         try:
@@ -212,7 +222,7 @@ class Watching:
                 return None
             upto.events.extend(self._page_events(page, upto.seq, with_recalled=after == seq))
             size = sum(map(len, upto.events))
-            if size > self._settings.outbox_bytes // 2:
+            if size > self._resume_bytes:
                 return None
             after = page.messages[-1].seq if page.messages else upto.seq
             if not page.more or after >= upto.seq:

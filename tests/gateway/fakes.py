@@ -24,15 +24,18 @@ EPOCH = "0b9f7f0c-6d6c-4a2b-9f2e-1c9e0a4f1a01"
 
 
 class FakeTransport:
-    """A socket whose buffer is what the test says."""
+    """A socket whose buffer is what the test says; if it `holds`, also what is written."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.buffered = 0
+        self.holds = False
         self.closing = False
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
+        if self.holds:
+            self.buffered += len(data)
 
     def get_write_buffer_size(self) -> int:
         return self.buffered
@@ -44,12 +47,17 @@ class FakeTransport:
         self.closing = True
 
     @property
-    def frames(self) -> list[list[dict[str, object]]]:
-        return [events_of(frame) for frame in self.written]
-
-    @property
     def events(self) -> list[dict[str, object]]:
-        return [event for frame in self.frames for event in frame]
+        """The events of all messages that are complete."""
+        events: list[dict[str, object]] = []
+        fragments: list[bytes] = []
+        for frame in self.written:
+            fragments.append(payload(frame, frame[0]))
+            assert frame[0] & 0x0F == (0x1 if len(fragments) == 1 else 0x0)
+            if frame[0] & 0x80:
+                events += json.loads(b"".join(fragments))
+                fragments.clear()
+        return events
 
 
 class Client:

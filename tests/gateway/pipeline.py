@@ -114,13 +114,15 @@ class Pipeline:
         self._offset += 1
         getattr(self, f"_{type(command).__name__.lower()}")(command)
 
-    def post(self, mailbox: str, sender: str = "alice", count: int = 1) -> None:
+    def post(
+        self, mailbox: str, sender: str = "alice", count: int = 1, body: object = None
+    ) -> None:
         """Messages from elsewhere."""
         for _ in range(count):
             number = self.mailboxes[mailbox].head + 1
             message_id = f"00000000-0000-0000-0000-{number:012d}"
-            body = msgspec.Raw(encode({"n": number}))
-            self.decide(commands.Send(mailbox=mailbox, by=sender, id=message_id, body=body))
+            raw = msgspec.Raw(encode({"n": number} if body is None else body))
+            self.decide(commands.Send(mailbox=mailbox, by=sender, id=message_id, body=raw))
 
     def go_on(self) -> None:
         """Bring what the logs have held back."""

@@ -1,10 +1,12 @@
 import asyncio
+import operator
 
+import msgspec
 import pytest
 
 from gateway.answers import Fact
 from gateway.errors import CloseCode
-from gateway.hub import LARGE, Hub
+from gateway.hub import LARGE, LOOK_AGAIN_SECONDS, Hub
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.watch import Mode
@@ -29,9 +31,10 @@ class Group:
         ring = self.channel.ring
         return self.hub.attach(client.outlet, self.box, mode, ring.end, ring.head)
 
-    def send(self, count: int = 1) -> None:
+    def send(self, count: int = 1, body: msgspec.Raw | None = None) -> None:
+        fields = {"body": body} if body else {}
         for _ in range(count):
-            self.channel.take_message(message(self.channel.head + 1))
+            self.channel.take_message(message(self.channel.head + 1, **fields))
         self.hub.changed(self.channel)
 
 
@@ -261,6 +264,88 @@ async def test_a_long_turn_leaves_time_for_others(monkeypatch, large: bool):
     await turn()
     assert any(client.seqs == [] for client in clients)
     await until(lambda: all(client.seqs == [1] for client in clients))
+
+
+LARGE_BODY = msgspec.Raw(b'"%b"' % (b"x" * 1_000_000))
+
+
+async def test_a_large_message_is_written_piece_by_piece_and_before_anything_else():
+    hub = make_hub()
+    group, client = Group(hub), Client()
+    group.watch(client)
+    client.transport.holds = True
+    group.send(body=LARGE_BODY)
+    await turn()
+    hub.emit(client.outlet, b'{"op":"pong"}')
+    await turn()
+    assert 0 < client.transport.buffered <= 2 * Settings().write_bytes
+    pieces = len(client.transport.written)
+    assert len(client.outlet.unwritten) == 4 - pieces > 0
+    for _ in range(3):
+        client.transport.buffered = 0
+        await asyncio.sleep(2 * LOOK_AGAIN_SECONDS)
+        await turn()
+    assert [event["op"] for event in client.transport.events] == ["message", "pong"]
+    assert client.outlet.unwritten == ()
+
+
+async def test_all_get_the_same_pieces_of_a_large_message_however_late():
+    hub = make_hub()
+    group, clients = Group(hub), [Client() for _ in range(3)]
+    for client in clients:
+        group.watch(client)
+    one, other, late = clients
+    late.transport.buffered = 1 << 30
+    group.send(body=LARGE_BODY)
+    await until(lambda: one.seqs == other.seqs == [1])
+    late.transport.buffered = 0
+    await until(lambda: late.seqs == [1])
+    for client in (other, late):
+        assert all(map(operator.is_, one.transport.written, client.transport.written))
+    assert len(one.transport.written) == 4
+
+
+@pytest.mark.parametrize("watchers", [3, LARGE])
+async def test_small_messages_stay_in_order_around_a_large_one(watchers: int):
+    hub = make_hub()
+    group, clients = Group(hub), [Client() for _ in range(watchers)]
+    for client in clients:
+        group.watch(client)
+    for body in (None, LARGE_BODY, None, None, LARGE_BODY, None):
+        group.send(body=body)
+    await until(lambda: all(client.seqs == [1, 2, 3, 4, 5, 6] for client in clients))
+
+
+async def test_one_write_takes_a_bounded_part_of_many_mailboxes_and_answers():
+    hub = make_hub(ring_bytes=8 << 20)
+    client, groups = Client(), [Group(hub, f"group:{n}") for n in range(5)]
+    for group in groups:
+        group.watch(client)
+        for _ in range(2):
+            group.send(body=msgspec.Raw(b'"%b"' % (b"x" * 200_000)))
+    hub.emit(
+        client.outlet,
+        *(b'{"op":"history","n":%d,"x":"%b"}' % (n, b"y" * 200_000) for n in range(5)),
+    )
+    await until(lambda: len(client.seqs) == 10)
+    assert max(map(len, client.transport.written)) <= 2 * Settings().write_bytes
+    events = client.transport.events
+    assert [event["n"] for event in events if event["op"] == "history"] == [0, 1, 2, 3, 4]
+    for group in groups:
+        name = group.channel.mailbox
+        assert [e["seq"] for e in events if e.get("mailbox") == name] == [1, 2]
+
+
+async def test_what_waits_is_written_before_a_close_as_far_as_the_socket_takes_it():
+    hub = make_hub()
+    quick, slow = Client(), Client()
+    slow.transport.holds = True
+    for client in (quick, slow):
+        hub.emit(client.outlet, b'{"op":"history","x":"%b"}' % (b"y" * 1_000_000))
+        hub.emit(client.outlet, b'{"op":"reconnect"}')
+        hub.write_now(client.outlet)
+    assert [event["op"] for event in quick.transport.events] == ["history", "reconnect"]
+    assert slow.transport.buffered <= 2 * Settings().write_bytes
 
 
 @pytest.fixture(autouse=True)

@@ -157,3 +157,32 @@ def test_a_covered_seq_gets_exactly_what_came_after_it(limit, start, kinds):
             assert made.rest(made.place_after(seq)) == after
         elif start == 0:
             assert len(after) > limit, "only what has left the ring isn't covered"
+
+
+def test_rings_that_stand_still_give_their_events_up_first():
+    budget = Budget(100)
+    idle, busy = Ring(1_000, 1_000, budget), Ring(1_000, 1_000, budget)
+    for head in (1, 2):
+        idle.append(b"x" * 40, head)
+    for head in (1, 2):
+        busy.append(b"y" * 40, head)
+    assert (len(idle), len(busy), budget.used) == (0, 2, 80)
+    assert (idle.first, idle.end, idle.head) == (2, 2, 2)
+    assert idle.covers(2)
+    assert not idle.covers(1)
+    idle.append(b"z", 3)
+    assert idle.since(2, 1_000).events == [b"z"]
+
+
+def test_all_rings_together_hold_no_more_than_the_budget_and_one_event():
+    budget = Budget(100)
+    rings = [Ring(1_000, 1_000, budget) for _ in range(50)]
+    for head in (1, 2, 3):
+        for one in rings:
+            one.append(b"x" * 30, head)
+            assert budget.used <= 100
+    rings[0].append(b"x" * 500, 4)
+    assert (budget.used, len(rings[0])) == (500, 1)
+    for one in rings:
+        one.close()
+    assert budget.used == 0

@@ -118,6 +118,22 @@ async def test_too_much_missed_is_not_recovered(house_of: Open, group: str):
     assert bob.seqs(group) == []
 
 
+async def test_many_mailboxes_together_are_resumed_as_far_as_they_may_wait_for_the_session(
+    house_of: Open,
+):
+    house = await house_of(outbox_bytes=1 << 20)
+    groups = [f"group:{number}" for number in range(8)]
+    since = {group: [house.pipeline.make(group, "alice", "bob"), 0] for group in groups}
+    for group in groups:
+        house.pipeline.post(group, body="x" * 200_000)
+    bob = await house.connect("bob", since=since)
+    resumed = [await bob.expect("resumed", mailbox=group) for group in groups]
+    recovered = {event["mailbox"] for event in resumed if event["recovered"]}
+    assert 0 < len(recovered) < len(groups)
+    assert {group for group in groups if bob.seqs(group)} == recovered
+    assert (await bob.request("ping"))["op"] == "pong"
+
+
 async def test_what_is_not_mine_is_not_resumed_but_the_rest_is(house: House, group: str):
     epoch = house.pipeline.make(group, "alice", "bob")
     other = f"{group}-other"

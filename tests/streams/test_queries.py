@@ -217,6 +217,15 @@ def test_facts_show_the_last_message_only_to_who_may_read_it(trimmed):
     )  # fmt: skip
 
 
+def test_facts_leave_out_the_body_of_a_last_message_that_is_long(chat):
+    chat.do("create")
+    for size, has_body in ((2_048, True), (2_049, False)):
+        chat.do("send", body="x" * (size - 2))
+        last = fact(chat, "ann", GROUP)["last"]
+        assert ("body" in last) == has_body
+        assert last["from"] == "ann"
+
+
 def test_facts_of_many_mailboxes_come_in_the_order_asked(chat):
     chat.do("create")
     asked = ["user:ann", GROUP, "group:none", GROUP]
