@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from gateway.answers import Fact
 from gateway.channel import Channel
 from gateway.interest import EVERYTHING, Interest
+from gateway.limits import FrameRate
 from streams.ids import parse_mailbox
 from tables.rows import ORIGIN, Cursor, Member, Message, Position
 
@@ -116,6 +117,7 @@ class User:
 
     Publishes of public mailboxes, by mailbox and seq: recorded: a row has named them since the user is
     here. shown: sessions here were shown them.
+    rate: of the frames of all sessions, once there are several.
     changes: counts changes of cursors and claims, which say what notices the user finds. page: the last one.
     """
 
@@ -131,6 +133,7 @@ class User:
         "name",
         "page",
         "passed",
+        "rate",
         "recorded",
         "sessions",
         "shown",
@@ -147,6 +150,7 @@ class User:
         self.looking: asyncio.Task[None] | None = None
         self.moved: asyncio.Event | None = None
         self.passed: dict[str, int] = {}
+        self.rate: FrameRate | None = None
         self.page: NoticesPage | None = None
         self.changes = 0
         self.shown: set[tuple[str, int]] = set()

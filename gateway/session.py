@@ -112,6 +112,9 @@ class Session:
 
     def belong(self, user: User) -> None:
         """The session is a user's from here on."""
+        if user.rate is None and len(user.sessions) > 1:
+            settings = self._settings
+            user.rate = FrameRate(settings.frame_rate_per_user, settings.frame_burst_per_user)
         self._user = user
         self.state = State.OPEN
 
@@ -283,13 +286,13 @@ class Session:
 
     def _control(self, message: Message) -> None:
         """A ping or pong: within the rate, a ping is answered; beyond, it isn't."""
-        if self._rate.take(self._loop.time()):
+        if self._wait():
             self._check_abuse()
         elif message.type is WSMsgType.PING:
             self._socket.pong(message.data)
 
     async def _take(self, data: bytes) -> None:
-        wait = self._rate.take(self._loop.time())
+        wait = self._wait()
         if wait:
             self._check_abuse()
         frame = self._codec.decode(data)
@@ -346,11 +349,21 @@ class Session:
     def _limit(self, frame: wire.AnyFrame | wire.BadFrame, wait: float) -> None:
         if isinstance(frame, wire.Chunk):
             self._chunks.give_up(frame)
-        message = f"at most {self._settings.frame_rate:g} frames a second"
+        one, user = self._settings.frame_rate, self._settings.frame_rate_per_user
+        message = f"at most {one:g} frames a second, of all your connections {user:g}"
         self.refuse(Refused(Code.RATE_LIMITED, message, wait), frame.ref)
 
+    def _wait(self) -> float:
+        """0 for a frame within the rates of the connection and of its user, else the seconds to wait."""
+        now = self._loop.time()
+        wait = self._rate.take(now)
+        if not wait and self._user is not None and self._user.rate is not None:
+            wait = self._user.rate.take(now)
+        return wait
+
     def _check_abuse(self) -> None:
-        if self._rate.abused:
+        of_user = self._user.rate if self._user is not None else None
+        if self._rate.abused or (of_user is not None and of_user.abused):
             raise Disconnect(CloseCode.PROTOCOL, "far too many frames")
 
     async def _decongest(self) -> None:

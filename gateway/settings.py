@@ -138,6 +138,16 @@ class Settings(BaseSettings):
     frame_burst: int = Field(
         default=200, ge=1, description="Frames at once: a client that opens many chats at start."
     )
+    frame_rate_per_user: float = Field(
+        default=300.0,
+        gt=0,
+        description="Frames per second of all connections of a user: a person uses one or two at a time.",
+    )
+    frame_burst_per_user: int = Field(
+        default=1_000,
+        ge=1,
+        description="The same at once: all devices and tabs come back together.",
+    )
     connections: int = Field(
         default=50_000, ge=1, description="Connections of the process: about 21 kB each."
     )

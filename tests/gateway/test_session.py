@@ -161,6 +161,28 @@ async def test_a_flood_is_refused_frame_by_frame_and_then_closed(house_of: Open)
     assert len(refused) == 100
 
 
+async def test_a_user_has_one_rate_over_all_connections(house_of: Open):
+    house = await house_of(frame_burst=100, frame_rate_per_user=1e-3, frame_burst_per_user=60)
+    one, two, other = [await house.connect(user) for user in ("alice", "alice", "bob")]
+    for client in (one, two):
+        refs = [await client.post("ping") for _ in range(40)]
+        await client.wait(lambda event, last=refs[-1]: event.get("ref") == last, "the last answer")
+    answers = [event["op"] for client in (one, two) for event in client.events[1:]]
+    assert answers == ["pong"] * 60 + ["error"] * 20
+    assert {event["code"] for event in two.events if event["op"] == "error"} == {"rate_limited"}
+    while two.close_code is None:
+        await two.flood({"op": "ping"}, 50)
+    assert two.close_code == 4503
+    assert await other.request("ping")
+
+
+async def test_one_connection_has_its_own_rate_alone(house_of: Open):
+    house = await house_of(frame_burst=100, frame_rate_per_user=1e-3, frame_burst_per_user=1)
+    client = await house.connect("alice")
+    for _ in range(10):
+        assert await client.request("ping")
+
+
 async def test_too_many_pending_requests_are_refused_and_given_back(house_of: Open):
     house = await house_of(requests_per_session=2)
     client = await house.connect("alice")
