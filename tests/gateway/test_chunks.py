@@ -1,12 +1,13 @@
 """Frames in chunks, both ways, over real sockets."""
 
+import operator
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway import wire
@@ -321,7 +322,12 @@ async def test_the_last_message_of_a_mailbox_is_listed_without_a_large_body(
     assert (fresh["seq"], "body" in fresh) == (2, False)
 
 
-@given(texts=st.lists(st.text(max_size=3_000), max_size=6), size=st.integers(1_024, 4_096))
+TEXTS = st.builds(operator.mul, st.text(max_size=7), st.integers(0, 800))
+
+
+@given(texts=st.lists(TEXTS, max_size=6), size=st.integers(1_024, 4_096))
+@example(texts=['"' * 3_000], size=1_024)
+@example(texts=["é€😀" * 1_000], size=1_024)
 def test_whatever_is_cut_fits_and_can_be_put_together(wire_form: str, texts: list[str], size: int):
     form = chunked(FORMS[wire_form, 0], size)
     events = [wire.event("error", message=text) for text in texts] or [wire.event("pong")]
