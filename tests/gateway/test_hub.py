@@ -314,6 +314,11 @@ async def test_small_messages_stay_in_order_around_a_large_one(watchers: int):
     for body in (None, LARGE_BODY, None, None, LARGE_BODY):
         group.send(body=body)
     await until(lambda: all(client.seqs == [1, 2, 3, 4, 5] for client in clients))
+    for body in (LARGE_BODY, None):
+        group.send(body=body)
+        await turn()
+    group.send(body=LARGE_BODY)
+    await until(lambda: all(client.seqs == list(range(1, 9)) for client in clients))
 
 
 async def test_what_is_taken_at_a_time_of_many_mailboxes_and_answers_is_bounded():
