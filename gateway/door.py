@@ -80,7 +80,7 @@ class Door(web.RequestHandler):
             raise ConnectionResetError
         self.transport = self._place = None
         super().connection_lost(None)
-        socket.connection_made(transport)
+        socket.transport = transport
         transport.set_protocol(socket)
         if self._buffer_paused:
             transport.resume_reading()

@@ -149,7 +149,7 @@ class Settings(BaseSettings):
         description="The same at once: all devices and tabs come back together.",
     )
     connections: int = Field(
-        default=50_000, ge=1, description="Connections of the process: about 21 kB each."
+        default=50_000, ge=1, description="Connections of the process: about 12 kB each."
     )
     connections_per_address: int | None = Field(
         default=None,
