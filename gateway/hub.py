@@ -213,6 +213,7 @@ class Hub:
         """Write to each what it lacks of the channel; whoever lacks more, or is full, is queued."""
         ring, limit = channel.ring, self._settings.write_bytes
         first, end = ring.first, ring.end
+        written = events = 0
         for watch in watches:
             place, outlet = watch.place, watch.outlet
             if place >= end or watch.behind or outlet.closed or watch.mode is not Mode.LIVE:
@@ -223,15 +224,17 @@ class Hub:
             elif not transport.is_closing():
                 part = ring.since(place, limit)
                 frames = part.frames(outlet.form)
-                if len(frames) == 1:
-                    transport.write(frames[0])
-                else:
+                if len(frames) > 1:
                     outlet.put(frames, limit)
+                else:
+                    transport.write(frames[0])
                 outlet.advance(watch, part)
-                self._frames += len(frames)
-                self._events += len(part.events)
+                written += len(frames)
+                events += len(part.events)
                 if outlet.behind or outlet.unwritten:
                     self._enqueue(outlet)
+        self._frames += written
+        self._events += events
 
     def _mark(self, watch: Watch) -> None:
         outlet = watch.outlet
