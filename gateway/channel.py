@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_EARLY = 2_000
 """Rows that may wait for the facts of their mailbox; beyond, the facts are asked again."""
 
+MAX_EARLY_BYTES = 16 << 20
+"""Bytes of the bodies of these rows, with the same end."""
+
 
 class Phase(Enum):
     """Whether the head is known."""
@@ -176,7 +179,8 @@ class Channel:
         return future
 
     def _hold(self, row: Message) -> Outcome:
-        if len(self.early) >= MAX_EARLY:
+        size = sum(len(one.body) for one in self.early)
+        if len(self.early) >= MAX_EARLY or size > MAX_EARLY_BYTES:
             self.reopen()
             return Outcome.HOLE
         self.early.append(row)

@@ -1,7 +1,9 @@
 import json
 
+import msgspec
+
 from gateway.answers import Fact
-from gateway.channel import MAX_EARLY, Channel, Outcome
+from gateway.channel import MAX_EARLY, MAX_EARLY_BYTES, Channel, Outcome
 from tables.rows import Position, State
 from tests.gateway.fakes import EPOCH, channel, message, ring
 
@@ -35,6 +37,13 @@ def test_too_many_early_rows_ask_for_newer_facts():
     outcomes = {made.take_message(message(seq)) for seq in range(1, MAX_EARLY + 1)}
     assert outcomes == {Outcome.HELD}
     assert made.take_message(message(MAX_EARLY + 1)) is Outcome.HOLE
+
+
+def test_too_large_early_rows_ask_for_newer_facts_too():
+    made = Channel("group:42", ring())
+    body = msgspec.Raw(b'"%b"' % (b"x" * 1_000_000))
+    outcomes = [made.take_message(message(seq, body=body)) for seq in range(1, 20)]
+    assert outcomes.index(Outcome.HOLE) == MAX_EARLY_BYTES // 1_000_000 + 1
 
 
 def test_a_late_writer_is_ignored():
