@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -129,3 +131,15 @@ def test_an_error_says_whether_to_try_again():
         "retry_after": 0.5,
     }
     assert "retry_after" not in json.loads(wire.error_event(Refused(Code.FORBIDDEN, "no")))
+
+
+def test_the_chunks_of_the_documentation_are_a_frame():
+    text = (Path(__file__).resolve().parents[2] / "docs/protocol.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", text.partition("### Chunks")[2], re.DOTALL)[:1]
+    chunks = [wire.decode(line.encode()) for line in example.splitlines()]
+    assert all(isinstance(chunk, wire.Chunk) for chunk in chunks)
+    assert [(chunk.part, chunk.of) for chunk in chunks] == [(1, 3), (2, 3), (3, 3)]
+    frame = wire.decode("".join(chunk.data for chunk in chunks).encode())
+    assert isinstance(frame, wire.Send)
+    assert {chunk.ref for chunk in chunks} == {frame.ref}
+    assert bytes(frame.body) == b'{"text":"Once upon a time"}'
