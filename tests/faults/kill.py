@@ -113,9 +113,9 @@ def run(
         with System(broker.bootstrap, folder, **scenario.settings) as system:
             progress("workers and gateways", 0)
             system.create_topics()
-            for _ in range(2):
+            for delivery in ("tail", "routed"):
                 system.worker()
-                system.gateway()
+                system.gateway(READCAST_GATEWAY_DELIVERY=delivery)
             system.wait_ready()
             load = scenario.load(system, seed, size.rate)
             chaos = Chaos(broker, system, load.evidence)

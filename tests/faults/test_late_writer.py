@@ -20,7 +20,8 @@ SEED = 12
 @pytest.mark.parametrize("name", ["chat", "feeds"])
 def test_a_worker_that_wakes_up_late_changes_nothing(broker: str, tmp_path: Path, name: str):
     scenario = kill.SCENARIOS[name]
-    with running(broker, tmp_path, workers=2, gateways=2, **scenario.settings) as system:
+    with running(broker, tmp_path, workers=2, **scenario.settings) as system:
+        system.gateway(READCAST_GATEWAY_DELIVERY="routed").wait_ready()
         load = scenario.load(system, SEED, scenario.short.rate)
         report = asyncio.run(freeze_under_load(load, system))
         report.findings.append(rebuilt.compare(system, load.answers))

@@ -103,8 +103,14 @@ class Visitor(Session):
     async def _has_read_all(self) -> bool:
         """Whether the gateway has read all that there was in the logs.
 
-        A message is answered by its row. A cursor that has moved is told to all sessions by its row, without a ref.
+        A message to a mailbox that is watched is answered by its row. A cursor that has moved is told to all sessions
+        by its row, without a ref.
         """
+        for mark in self._marks:
+            answer = await self._ask("watch", mailbox=mark, mode="live")
+            if answer["op"] == "error":
+                await self._after_error(answer)
+                return False
         sends = (self._ask("send", mailbox=one, id=new_id(), body=None) for one in self._marks)
         for answer in await asyncio.gather(*sends):
             if answer["op"] == "error":
