@@ -23,6 +23,8 @@ class Proxies:
 
     def trusts(self, peer: str) -> bool:
         """Whether the address at the other end of a socket is a proxy of ours."""
+        if not self._networks:
+            return False
         address = parse(peer)
         return address is not None and self._has(address)
 

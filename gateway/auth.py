@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -23,6 +24,10 @@ _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 TOKEN_LENGTH = 8_192
 """Characters of a token, as many as a line of an HTTP head may have."""
+
+
+HEADS = 64
+"""Heads of tokens that are kept with the key that they name: one for each issuer and key."""
 
 
 class Identity(NamedTuple):
@@ -73,11 +78,18 @@ class Tokens:
         return make_token(self._secret, user, int(seconds), role)
 
     def _key_of(self, token: str) -> Key:
-        kid = jwt.get_unverified_header(token).get("kid")
+        kid = _kid_of(token.partition(".")[0])
         key = self._secret if kid is None else self._keys.get(kid)
         if key is None:
             raise _bad("it names no key of ours")
         return key
+
+
+@lru_cache(HEADS)
+def _kid_of(head: str) -> str | None:
+    """The name of a key in the first part of a token: one issuer's tokens have it in common."""
+    kid: str | None = jwt.get_unverified_header(f"{head}..").get("kid")
+    return kid
 
 
 def _bad(why: str) -> Disconnect:
