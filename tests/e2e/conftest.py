@@ -1,9 +1,11 @@
-"""Connected clients and browser tabs, closed after each test."""
+"""Connected clients and browser tabs, closed after each test; the browser stays for all of them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.e2e.client import Client
@@ -15,6 +17,8 @@ Connect = Callable[..., Awaitable[Client]]
 Party = Callable[..., Awaitable[list[Any]]]
 Open = Callable[..., Awaitable[Tab]]
 
+
+HERE = Path(__file__).parent
 
 WIRES: dict[str, dict[str, Any]] = {
     "json": {"subprotocol": "readcast.json"},
@@ -32,6 +36,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
     if "wire" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_wires"):
         metafunc.parametrize("wire", WIRES, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One event loop for all tests here, since a browser belongs to the loop that started it."""
+    for item in items:
+        if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest.fixture
@@ -55,7 +66,7 @@ def home(request: pytest.FixtureRequest, stack: System) -> Gateway:
     return request.getfixturevalue("routed") if is_routed else stack.gateways[0]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def connect(stack: System, home: Gateway, wire: dict[str, Any]) -> AsyncIterator[Connect]:
     """connect(user, url=..., subprotocol=..., **hello fields): a session that has said hello."""
     opened: list[Client] = []
@@ -141,15 +152,23 @@ def own_gateway(stack: System) -> Iterator[Callable[[], Gateway]]:
         gateway.stop()
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET])
         yield browser
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The browser, without any tab; a context shares nothing with those of other tests."""
+    yield chromium
+    for context in list(chromium.contexts):
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def blank(browser: Browser, stack: System) -> AsyncIterator[Open]:
     """blank(**context options): an empty tab; at the end no tab may have reported an error."""
     tabs: list[Tab] = []

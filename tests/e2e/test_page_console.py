@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.e2e.conftest import Connect, Open
@@ -15,7 +16,7 @@ from tests.processes import Gateway, System
 from tests.records import new_id, unique
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def console(browser: Browser, stack: System) -> AsyncIterator[Open]:
     """console(address="", url=..., **context options): a new operator's tab, logged in and connected."""
     tabs: list[Console] = []

@@ -154,9 +154,11 @@ async def crowd_of(names: Sequence[str], group: str, greet: Greet) -> AsyncItera
             return raw
 
     sockets = await asyncio.gather(*map(enter, crowd, names))
-    yield crowd
-    for raw in sockets:
-        raw.close()
+    try:
+        yield crowd
+    finally:
+        for raw in sockets:
+            raw.close()
 
 
 @asynccontextmanager
@@ -168,8 +170,10 @@ async def slow_one(name: str, group: str, greet: Greet) -> AsyncIterator[Slow]:
     slow = Slow()
     await greet(slow, name, group, small)
     await soon_true(lambda: slow.of("watching"), "the slow one watches")
-    yield slow
-    slow.close()
+    try:
+        yield slow
+    finally:
+        slow.close()
 
 
 async def everything(slow: Slow, group: str) -> None:
