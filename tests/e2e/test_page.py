@@ -298,6 +298,7 @@ async def test_messages_of_an_absence_arrive_once_and_in_order(tab: Open, party:
     for text in ("one", "two", "three"):
         await one.say(text)
     await one.reads("before", "one", "two", "three")
+    await expect(one.message("three")).to_have_attribute("data-state", "sent")
     for text in ("four", "five"):
         await two.say(text)
     await expect(two.message("five")).to_have_attribute("data-state", "pending")

@@ -214,7 +214,8 @@ def test_any_field_is_taken_or_refused(value, name):
     send: dict[str, Any] = {"mailbox": "group:42", "id": UUID, "body": b"1"}
     send[name] = value if name == "body" else value.decode("latin-1")
     frame = PROTO.decode(pb.ClientFrame(send=send).SerializeToString())
-    assert isinstance(frame, wire.BadFrame) or bytes(frame.body) == send["body"]
+    # A value of JSON may have whitespace around it, which isn't kept.
+    assert isinstance(frame, wire.BadFrame) or bytes(frame.body) == send["body"].strip(b" \t\r\n")
 
 
 def test_the_json_of_a_frame_is_one_object():
