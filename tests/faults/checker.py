@@ -92,6 +92,9 @@ class Report:
 
 # Reading the logs
 
+ROUTING = "rl"
+"""Kinds of rows that say which gateways are forwarded to."""
+
 
 def read_raw(bootstrap: str, app_id: str) -> Raw:
     names = ("mailbox-commands", "mailbox-changelog", "user-commands", "user-changelog")
@@ -129,7 +132,7 @@ class Log:
     """A log by the position rule: rows that aren't beyond the last position are skipped.
 
     A row that repeats what stands under its key is a repair: written again so that compaction
-    keeps it and not a late one. It changes nothing.
+    keeps it and not a late one. It changes nothing. Rows about forwarding are left out.
     """
 
     def __init__(self, records: Iterable[Record]) -> None:
@@ -150,7 +153,9 @@ class Log:
                 continue
             current[record.key] = content
             assert record.key is not None
-            self.rows.append((record.partition, at, record.key.decode(), value))
+            key = record.key.decode()
+            if key.split("/")[1] not in ROUTING:
+                self.rows.append((record.partition, at, key, value))
 
 
 @dataclass
