@@ -3,14 +3,14 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from tests.faults import checker
 from tests.faults.clients import Session
 from tests.faults.evidence import Run
 from tests.processes import System
 from tests.records import COMMANDS
-from tests.waiting import soon
+from tests.waiting import eventually, soon
 
 SETTLE_SECONDS = 60
 
@@ -72,10 +72,13 @@ class Load(ABC):
         return checker.read_raw(self.system.bootstrap, self.system.app_id)
 
     def note_offsets(self) -> None:
-        """Note where the command topics end and what is committed."""
+        """Note where the command topics end, and what is committed once that had time; gateways go on writing."""
         kafka = self.system.kafka
+        ends = kafka.command_ends()
+        with suppress(AssertionError):
+            eventually(lambda: kafka.lag(ends) == 0, "all commands are committed")
         for name in COMMANDS:
-            for partition, end in kafka.ends(name).items():
+            for partition, end in ends[name].items():
                 self.evidence.ends[name, partition] = end
             for partition, offset in kafka.committed(name).items():
                 self.evidence.committed[name, partition] = offset
