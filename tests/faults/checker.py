@@ -132,11 +132,12 @@ class Log:
     """A log by the position rule: rows that aren't beyond the last position are skipped.
 
     A row that repeats what stands under its key is a repair: written again so that compaction
-    keeps it and not a late one. It changes nothing. Rows about forwarding are left out.
+    keeps it and not a late one. It changes nothing. Rows about forwarding stand apart.
     """
 
     def __init__(self, records: Iterable[Record]) -> None:
         self.rows: list[tuple[int, Position, str, Any]] = []
+        self.routing: list[tuple[int, Position, str, Any]] = []
         self.skipped = self.repaired = 0
         last: dict[int, Position] = {}
         current: dict[bytes | None, Any] = {}
@@ -154,8 +155,8 @@ class Log:
             current[record.key] = content
             assert record.key is not None
             key = record.key.decode()
-            if key.split("/")[1] not in ROUTING:
-                self.rows.append((record.partition, at, key, value))
+            rows = self.routing if key.split("/")[1] in ROUTING else self.rows
+            rows.append((record.partition, at, key, value))
 
 
 @dataclass

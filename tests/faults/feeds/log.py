@@ -259,7 +259,7 @@ def latest(records: Iterable[Record]) -> dict[bytes, Any]:
 
 def standing(log: Log) -> dict[bytes, Any]:
     """The row that holds under each key, by the position rule."""
-    return {key.encode(): row for _, _, key, row in log.rows}
+    return {key.encode(): row for _, _, key, row in [*log.rows, *log.routing]}
 
 
 def plain(row: Any) -> Any:
