@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import orjson
 
-from readcast.frames import CLOSE, PING, PONG, TEXT, Frame, encode, next_frame
+from readcast.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, encode, next_frame
 
 HOST = "127.0.0.1"
 HANDSHAKE = (
@@ -22,11 +22,12 @@ class ClosedError(Exception):
 
 
 class RawSocket(asyncio.Protocol):
-    """One connection; `take` is given the payload of each text frame."""
+    """One connection; `take` is given each text message."""
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
         self._take = take
         self._rest = b""
+        self._parts: list[bytes] = []
         self._is_open = False
         self._transport: asyncio.Transport
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -70,8 +71,11 @@ class RawSocket(asyncio.Protocol):
         self.opened.set_result(None)
 
     def _receive(self, frame: Frame) -> None:
-        if frame.opcode == TEXT:
-            self._take(frame.payload)
+        if frame.opcode in (TEXT, CONTINUATION):
+            self._parts.append(frame.payload)
+            if frame.is_final:
+                payload, self._parts = b"".join(self._parts), []
+                self._take(payload)
         elif frame.opcode == PING:
             self._transport.write(encode(PONG, b""))
         elif frame.opcode == CLOSE:
