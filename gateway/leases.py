@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
+from aiokafka import TopicPartition
 
 from gateway.requests import Requests, result_of
-from gateway.routes import Place, Routes
+from gateway.routes import Routes
 from gateway.settings import Settings
 from streams.errors import Refused
 from streams.ids import SYSTEM
@@ -64,9 +65,9 @@ class Leases:
         self._follow = follow
         self._lapsed = lapsed
         self._partition: int | None = None
-        self._since: dict[Place, int] = {}
+        self._since: dict[TopicPartition, int] = {}
         self._places = [
-            Place(topic, number)
+            TopicPartition(topic, number)
             for topic in (topics.mailbox_commands, topics.user_commands)
             for number in range(settings.pipeline.partitions)
         ]
@@ -108,7 +109,7 @@ class Leases:
             log.warning("no lease yet", error=error.message)
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _hold(self, place: Place) -> None:
+    async def _hold(self, place: TopicPartition) -> None:
         self._since[place] = (await self._granted(place)).since
 
     async def _renew(self) -> None:
@@ -119,7 +120,7 @@ class Leases:
             self._routes.start_over()
             self._lapsed()
 
-    async def _has_changed(self, place: Place) -> bool:
+    async def _has_changed(self, place: TopicPartition) -> bool:
         """Renew one lease; True if it had ended."""
         before = self._since[place]
         try:
@@ -128,7 +129,7 @@ class Leases:
             log.warning("lease not renewed", error=error.message, partition=place.partition)
         return self._since[place] != before
 
-    async def _granted(self, place: Place) -> Granted:
+    async def _granted(self, place: TopicPartition) -> Granted:
         command = self._command(place, self._seconds)
         answer = await self._requests.ask(command, partition=place.partition)
         return _decode_granted(await result_of(answer))
@@ -139,7 +140,7 @@ class Leases:
         except Refused as error:
             log.warning("routes not announced", error=error.message)
 
-    def _command(self, place: Place, seconds: int) -> RenewLease | RenewUserLease:
+    def _command(self, place: TopicPartition, seconds: int) -> RenewLease | RenewUserLease:
         reply = self._requests.address() if seconds else None
         partition = self._partition
         if place.topic == self._mailboxes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from functools import partial
-from typing import NamedTuple
 
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from gateway.errors import unavailable
@@ -19,13 +19,6 @@ from streams.routes.commands import MAX_ROUTES, Announce, AnnounceUsers
 from streams.topics import Topics
 
 log = structlog.get_logger()
-
-
-class Place(NamedTuple):
-    """A partition of commands."""
-
-    topic: str
-    partition: int
 
 
 class Routes(Interest):
@@ -52,10 +45,10 @@ class Routes(Interest):
         self._seconds = seconds
         self._wanted: Counter[str] = Counter()
         self._announced: set[str] = set()
-        self._due: defaultdict[Place, dict[str, None]] = defaultdict(dict)
-        self._sending: defaultdict[Place, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._due: defaultdict[TopicPartition, dict[str, None]] = defaultdict(dict)
+        self._sending: defaultdict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._leased = asyncio.Event()
-        self.lost: set[Place] = set()
+        self.lost: set[TopicPartition] = set()
 
     def __len__(self) -> int:
         return len(self._wanted)
@@ -71,7 +64,7 @@ class Routes(Interest):
             self._due[self._place(owner)][owner] = None
 
     async def announce(self, topic: str, partition: int) -> None:
-        place = Place(topic, partition)
+        place = TopicPartition(topic, partition)
         if not self._due.get(place) and not self._sending[place].locked():
             return
         await self._wait_for_leases()
@@ -101,7 +94,7 @@ class Routes(Interest):
         except TimeoutError:
             raise unavailable("the gateway has no leases yet; try again") from None
 
-    async def _send(self, place: Place) -> None:
+    async def _send(self, place: TopicPartition) -> None:
         changed = [name for name in self._due.pop(place, ()) if self._is_changed(name)]
         for wanted in (True, False):
             names = [name for name in changed if (name in self._wanted) is wanted]
@@ -113,7 +106,7 @@ class Routes(Interest):
     def _is_changed(self, owner: str) -> bool:
         return (owner in self._wanted) != (owner in self._announced)
 
-    async def _store(self, place: Place, names: tuple[str, ...], *, wanted: bool) -> None:
+    async def _store(self, place: TopicPartition, names: tuple[str, ...], *, wanted: bool) -> None:
         value = encode(self._command(place, names, wanted=wanted))
         try:
             stored = await self._producer.send(
@@ -125,7 +118,7 @@ class Routes(Interest):
             asyncio.ensure_future(stored).add_done_callback(partial(self._check, place))
 
     def _command(
-        self, place: Place, names: tuple[str, ...], *, wanted: bool
+        self, place: TopicPartition, names: tuple[str, ...], *, wanted: bool
     ) -> Announce | AnnounceUsers:
         if place.topic == self._topics.mailbox_commands:
             return Announce(
@@ -139,15 +132,15 @@ class Routes(Interest):
             user=names[0], by=SYSTEM, gateway=self._instance, users=names, wanted=wanted
         )
 
-    def _check(self, place: Place, stored: asyncio.Future[object]) -> None:
+    def _check(self, place: TopicPartition, stored: asyncio.Future[object]) -> None:
         if not stored.cancelled() and (error := stored.exception()) is not None:
             self._lose(place, error)
 
-    def _lose(self, place: Place, error: BaseException) -> None:
+    def _lose(self, place: TopicPartition, error: BaseException) -> None:
         log.warning("routes not stored", error=repr(error), topic=place.topic)
         self.lost.add(place)
 
-    def _place(self, owner: str) -> Place:
+    def _place(self, owner: str) -> TopicPartition:
         topics = self._topics
         topic = topics.mailbox_commands if is_mailbox(owner) else topics.user_commands
-        return Place(topic, partition_of(owner, self._partitions))
+        return TopicPartition(topic, partition_of(owner, self._partitions))

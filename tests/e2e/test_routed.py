@@ -57,6 +57,10 @@ class Leases:
         (name,) = set(self.now()) - set(self.before)
         return name
 
+    async def ended(self, name: str) -> None:
+        """Wait until a gateway has none: it has given them up, or another one's renewal has ended them."""
+        await asyncio.to_thread(eventually, lambda: name not in self.now(), "all leases are ended")
+
 
 def rows_for(kafka: Kafka, gateway: str, kind: str) -> list[str]:
     """Keys of the rows of a kind that were forwarded to a gateway."""
@@ -131,9 +135,7 @@ async def test_a_gateway_that_was_paused_beyond_its_lease_misses_nothing(
     await alice.send(group, 1)
     await there.message(group, 1)
     sleeper.freeze()
-    await asyncio.to_thread(
-        eventually, lambda: name not in leases.now(), "another gateway's renewal ends the lease"
-    )
+    await leases.ended(name)
     for number in (2, 3):
         await alice.send(group, number)
     await alice.request("create", mailbox=(added := unique("group:g")), policy={})
@@ -160,9 +162,7 @@ async def test_a_gateway_that_was_killed_loses_its_routes_with_its_lease(
     there = await connect(bob.user, url=doomed.ws)
     await there.request("watch", mailbox=group, mode="live")
     doomed.kill()
-    await asyncio.to_thread(
-        eventually, lambda: name not in leases.now(), "another gateway's renewal ends the lease"
-    )
+    await leases.ended(name)
     await alice.send(group, "to nobody there")
     await bob.message(group, 1)
     assert rows_for(stack.kafka, name, "m") == []
@@ -174,7 +174,7 @@ async def test_a_gateway_that_leaves_ends_its_leases(stack: System, routed_gatew
     name = leases.new()
     assert leases.now()[name] == 2 * stack.kafka.partitions("mailbox-commands")
     assert gateway.stop() == 0
-    await asyncio.to_thread(eventually, lambda: name not in leases.now(), "all leases are ended")
+    await leases.ended(name)
 
 
 async def test_gateways_have_partitions_of_their_own(stack: System, routed_gateway: Start):
