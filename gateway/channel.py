@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -118,14 +119,16 @@ class Channel:
     def open(self, fact: Fact, as_of: Position, generation: int) -> bool:
         """Start at the head that the facts tell, with what the log has brought beyond it.
 
-        Returns False, and changes nothing, where the facts were asked for too early or there is
-        nothing to open. The rows in `early` are for the caller to take afterwards.
+        A ring that ends there stays as it is: no message was missed. Returns False, and changes nothing,
+        where the facts were asked for too early or there is nothing to open. The rows in `early` are
+        for the caller to take afterwards.
         """
         if self.is_live or generation != self.generation:
             return False
         self.phase = Phase.LIVE
         self.at = as_of
-        self.ring.reset(fact.head)
+        if (fact.epoch, fact.head) != (self.epoch, self.head):
+            self.ring.reset(fact.head)
         self.last = fact.last
         self._describe(fact, as_of)
         self._wake()
@@ -157,6 +160,11 @@ class Channel:
         self._keep(row)
         self._wake()
         return Outcome.MESSAGE
+
+    def take_recalls(self, seqs: Iterable[int]) -> None:
+        """Tell who listens of messages whose recall may have been missed."""
+        for seq in seqs:
+            self.ring.append(wire.recalled_event(self.mailbox, seq, None), self.head)
 
     def take_state(self, row: State) -> bool:
         """Take a state row; False if the mailbox was made anew, so that all else is void."""

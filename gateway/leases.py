@@ -66,6 +66,7 @@ class Leases:
         self._lapsed = lapsed
         self._partition: int | None = None
         self._since: dict[TopicPartition, int] = {}
+        self._ended = False
         self._places = [
             TopicPartition(topic, number)
             for topic in (topics.mailbox_commands, topics.user_commands)
@@ -84,7 +85,7 @@ class Leases:
         due = self._loop.time() + self._seconds / RENEWALS
         while True:
             await asyncio.sleep(min(TICK_SECONDS, self._seconds / RENEWALS))
-            if self._routes.lost or self._loop.time() >= due:
+            if self._ended or self._routes.lost or self._loop.time() >= due:
                 due = self._loop.time() + self._seconds / RENEWALS
                 await self._renew()
             await self._announce()
@@ -113,21 +114,25 @@ class Leases:
         self._since[place] = (await self._granted(place)).since
 
     async def _renew(self) -> None:
-        lost = set(self._routes.lost)
-        changed = await asyncio.gather(*(self._has_changed(place) for place in self._places))
-        if any(changed) or lost:
-            log.warning("rows may be missing; everything is asked for anew", lost=len(lost))
+        """Renew all leases. What was lost is asked for anew once every one of them holds again."""
+        renewed = await asyncio.gather(*(self._is_renewed(place) for place in self._places))
+        lost = len(self._routes.lost)
+        if all(renewed) and (self._ended or lost):
+            log.warning("rows may be missing; everything is asked for anew", lost=lost)
+            self._ended = False
             self._routes.start_over()
             self._lapsed()
 
-    async def _has_changed(self, place: TopicPartition) -> bool:
-        """Renew one lease; True if it had ended."""
+    async def _is_renewed(self, place: TopicPartition) -> bool:
+        """Renew one lease, and see whether it had ended."""
         before = self._since[place]
         try:
             await self._hold(place)
         except Refused as error:
             log.warning("lease not renewed", error=error.message, partition=place.partition)
-        return self._since[place] != before
+            return False
+        self._ended |= self._since[place] != before
+        return True
 
     async def _granted(self, place: TopicPartition) -> Granted:
         command = self._command(place, self._seconds)

@@ -124,10 +124,10 @@ class Loader:
         return decode_history(await result_of(await self._requests.ask(query)))
 
     def resync(self, channel: Channel) -> None:
-        """The log had a hole: find out where the mailbox stands, and let watchers know the gap."""
+        """The log had a hole: find out where the mailbox stands, and let watchers know what they miss."""
+        channel.reopen()
+        self._metrics.resyncs.inc()
         if channel not in self._resyncing:
-            channel.reopen()
-            self._metrics.resyncs.inc()
             task = asyncio.create_task(self._resync(channel))
             self._resyncing[channel] = task
             task.add_done_callback(lambda _: self._resyncing.pop(channel, None))
@@ -197,15 +197,27 @@ class Loader:
             self._rows.watching.removed(box.user, fact.mailbox)
 
     async def _resync(self, channel: Channel) -> None:
-        while not channel.is_live and not channel.is_unused:
-            box = next(iter(channel.boxes.values()), None)
-            if box is None:
-                return
+        head, told = channel.head, False
+        while (box := next(iter(channel.boxes.values()), None)) is not None:
             try:
-                await self.finish(await self.ask(box.user, [channel.mailbox]))
+                if not channel.is_live:
+                    await self.finish(await self.ask(box.user, [channel.mailbox]))
+                    told = False
+                elif told or not channel.live:
+                    return
+                else:
+                    await self._tell_recalls(channel, head)
+                    told = True
             except Refused as error:
                 log.warning("mailbox not read anew", mailbox=channel.mailbox, error=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _tell_recalls(self, channel: Channel, head: int) -> None:
+        """Tell of the recalls since the mailbox stood at `head`, which no gap speaks of."""
+        reader = next(iter(channel.live)).box.user
+        page = await self.history(reader, channel.mailbox, after=head, limit=1)
+        channel.take_recalls(page.recalled)
+        self._hub.changed(channel)
 
 
 def _start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

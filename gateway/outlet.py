@@ -197,10 +197,10 @@ class Outlet:
         ring = watch.box.channel.ring
         if watch.place >= ring.first:
             return False
-        if ring.base > 0:
-            events.append(gap_event(watch, ring.base))
-        watch.place, watch.seq = ring.first, max(watch.seq, ring.base)
-        return ring.base > 0
+        missed = watch.seq < ring.base
+        events.append(gap_event(watch, ring.base) if missed else lost_event(watch, ring.base))
+        watch.place, watch.seq = ring.first, ring.base
+        return missed
 
 
 def cursor_event(box: Box, ref: wire.Ref = None, read: int | None = None) -> bytes:
@@ -216,6 +216,12 @@ def head_event(box: Box) -> bytes:
 
 
 def gap_event(watch: Watch, base: int) -> bytes:
-    """A `gap` event up to `base`; the last message again where only recalls were missed."""
-    first = min(watch.seq + 1, base)
+    """A `gap` event: the messages that a watch lacks, up to `base`."""
+    first = watch.seq + 1
     return wire.event("gap", mailbox=watch.box.channel.mailbox, **{"from": first, "to": base})
+
+
+def lost_event(watch: Watch, base: int) -> bytes:
+    """A `resumed` event for a watch that lacks no message, but recalls, or whose mailbox went back to `base`."""
+    channel = watch.box.channel
+    return wire.resumed_event(channel.mailbox, channel.epoch, base, recovered=False)

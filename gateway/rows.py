@@ -228,6 +228,7 @@ class Rows:
         for box in list(channel.boxes.values()):
             if box.member is not None and box.member.generation != row.generation:
                 self.watching.removed(box.user, channel.mailbox)
+        channel.ring.reset(0)
         self.loader.resync(channel)
 
     def _show_cursor(self, user: User, mailbox: str) -> None:

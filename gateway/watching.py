@@ -170,13 +170,7 @@ class Watching:
         self._metrics.resumes.labels("yes" if recovered else "no").inc()
         session.emit(
             *missed.events,
-            wire.event(
-                "resumed",
-                mailbox=mailbox,
-                epoch=channel.epoch,
-                head=missed.seq,
-                recovered=recovered,
-            ),
+            wire.resumed_event(mailbox, channel.epoch, missed.seq, recovered=recovered),
         )
 
     async def _missed(self, box: Box, epoch: str, seq: int) -> Missed | None:

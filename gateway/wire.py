@@ -541,6 +541,11 @@ def message_event(mailbox: str, row: Message) -> bytes:
     return orjson.dumps({"op": "message", "mailbox": mailbox, **message_fields(row)})
 
 
+def resumed_event(mailbox: str, epoch: str, head: int, *, recovered: bool) -> bytes:
+    """Encode a `resumed` event; `recovered` is false where what is shown may be out of date."""
+    return event("resumed", mailbox=mailbox, epoch=epoch, head=head, recovered=recovered)
+
+
 def recalled_event(mailbox: str, seq: int, by: str | None, ref: Ref = None) -> bytes:
     """Encode a `recalled` event; `by` is null where only the fact is known."""
     return event("recalled", ref, mailbox=mailbox, seq=seq, by=by)

@@ -158,6 +158,24 @@ async def test_a_reader_that_falls_out_of_the_ring_is_told_what_it_missed():
     assert gaps == [{"op": "gap", "mailbox": "group:42", "from": 2, "to": 7}]
 
 
+async def test_a_reader_who_missed_recalls_alone_is_told_to_look_anew():
+    hub = make_hub(ring_events=3)
+    group, slow = Group(hub), Client()
+    group.watch(slow)
+    group.send()
+    await turn()
+    slow.transport.buffered = 1 << 30
+    for _ in range(5):
+        group.channel.take_recalls([1])
+        hub.changed(group.channel)
+        await turn()
+    slow.transport.buffered = 0
+    await until(lambda: len(slow.transport.events) == 5)
+    assert [event["op"] for event in slow.transport.events[1:]] == ["resumed"] + ["recalled"] * 3
+    resumed = slow.transport.events[1]
+    assert (resumed["recovered"], resumed["head"]) == (False, 1)
+
+
 async def test_who_reads_nothing_for_long_is_closed():
     hub = make_hub(slow_seconds=0.1)
     group, slow = Group(hub), Client()

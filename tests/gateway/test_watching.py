@@ -311,6 +311,22 @@ async def test_a_lost_log_is_read_anew(house: House, group: str):
     await bob.message(group, 3)
 
 
+async def test_a_lost_log_that_had_no_message_disturbs_nobody(house: House, group: str):
+    house.pipeline.make(group, "alice", "bob")
+    house.pipeline.post(group, count=3)
+    bob = await house.synced("bob")
+    house.pipeline.logs_stand_still = True
+    alice = await house.connect("alice")
+    await alice.request("recall", mailbox=group, seq=2)
+    house.pipeline.stopped_log.clear()
+    house.pipeline.logs_stand_still = False
+    house.gateway._lost()
+    assert (await bob.expect("recalled", mailbox=group))["seq"] == 2
+    house.pipeline.post(group)
+    await bob.message(group, 4)
+    assert not bob.delivered("gap", group)
+
+
 async def test_too_many_mailboxes_are_not_watched(house_of: Open, group: str):
     house = await house_of(watched=1)
     for name in ("a", "b"):
