@@ -39,6 +39,17 @@ class FeedSources:
         """The same for one page, whose inbox nobody else asks for."""
         return FeedSources(self._requests, self._metrics)
 
+    async def heard(self, authors: Iterable[str]) -> None:
+        """Return once posts of these authors are sure to come here; to be called as soon as they are wanted.
+
+        An answer from the partition of an author comes after the announcement there. What was posted before it is
+        on its way to the inboxes by then, and what is asked there later comes behind it.
+        """
+        if self._requests.reads_all:
+            return
+        places = self._by_partition(authors).values()
+        await self._answers([self._outbox_query(names[0], "posts") for names in places])
+
     async def follows(self, user: str) -> list[Followed]:
         """Whom a user follows."""
         query = self._follows_query(user, "", MAX_FOLLOWS)

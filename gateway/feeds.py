@@ -210,7 +210,7 @@ class Feeds:
         The first answer says whom to listen to. A post may have come before that, and after its author stopped
         pushing; so it is asked again, with the inbox, until nothing says otherwise.
         """
-        self._listen(view, await sources.follows(view.user))
+        await self._listen(view, sources, await sources.follows(view.user))
         while True:
             view.turned = {}
             follows = await sources.follows_and_inbox(view.user, None, MAX_PAGE)
@@ -219,9 +219,9 @@ class Feeds:
             if authors == view.authors and all((name in authors) == now for name, now in turned):
                 view.turned = None
                 return follows
-            self._listen(view, follows)
+            await self._listen(view, sources, follows)
 
-    def _listen(self, view: View, follows: Iterable[Followed]) -> None:
+    async def _listen(self, view: View, sources: FeedSources, follows: Iterable[Followed]) -> None:
         """Follow the logs of these authors for a view, and no others."""
         before = view.authors or frozenset()
         view.authors = frozenset(follow.author for follow in follows)
@@ -230,6 +230,7 @@ class Feeds:
                 self.outboxes.add(author, view)
             for author in before - view.authors:
                 self.outboxes.remove(author, view)
+        await sources.heard(view.authors - before)
 
     async def _extend(self, view: View) -> None:
         last = view.reached

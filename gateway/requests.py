@@ -88,6 +88,11 @@ class Requests:
     def __len__(self) -> int:
         return len(self._pending)
 
+    @property
+    def reads_all(self) -> bool:
+        """Whether every row comes here, without being announced."""
+        return self._interest is EVERYTHING
+
     def partition_of(self, key: str) -> int:
         """The partition of a mailbox or user, as Kafka's default partitioner has it."""
         return partition_of(key, self._partitions)

@@ -7,15 +7,17 @@ from functools import cache
 from rocksdict import BlockBasedOptions, Cache, Options, WriteBufferManager
 
 _BLOOM_BITS_PER_KEY = 10
-_WRITE_BUFFER = 32 << 20
+_WRITE_BUFFER = 8 << 20
+_MEMTABLE_FILTER = 0.02
 
 
 @cache
 def rocksdb_options(cache_bytes: int, write_buffer_bytes: int) -> Options:
     """Options of every database in this process.
 
-    Blocks and memtables of all of them together stay within the two limits (bytes). The
-    filter is asked on each first sight of a message id, which is a miss nearly always.
+    Blocks and memtables of all of them together stay within the two limits (bytes). The filters of
+    files and memtables are asked on each first sight of a message id, which is a miss nearly always.
+    A small memtable is quicker to find a place in: processor caches hold more of it.
     """
     table = BlockBasedOptions()
     table.set_block_cache(Cache(cache_bytes))
@@ -27,6 +29,8 @@ def rocksdb_options(cache_bytes: int, write_buffer_bytes: int) -> Options:
     options.set_block_based_table_factory(table)
     options.set_write_buffer_manager(WriteBufferManager(write_buffer_bytes, False))
     options.set_write_buffer_size(_WRITE_BUFFER)
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(_MEMTABLE_FILTER)
     options.set_max_open_files(512)
     options.set_keep_log_file_num(2)
     return options

@@ -127,20 +127,23 @@ class Partition:
     def keep(
         self, overlay: Overlay, at: Position, next_offset: int, displaced: Iterable[bytes] = ()
     ) -> None:
-        """Write an overlay's rows, all that is derived from them, and the progress, in one batch."""
+        """Write an overlay's rows, all that is derived from them, and the progress, in one batch.
+
+        In the order of keys: a memtable finds the place of the next one from that of the last.
+        """
         progress = Progress(next_offset, at, time.time(), tuple(displaced))
         batch = WriteBatch(raw_mode=True)
-        for key, value in overlay.rows.items():
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        for key, value in overlay.derived.items():
+        batch.put(PROGRESS_KEY, _encode_derived(progress))
+        for key, value in sorted(overlay.derived.items()):
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, _encode_derived(value))
-        batch.put(PROGRESS_KEY, _encode_derived(progress))
+        for key, value in sorted(overlay.rows.items()):
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
         self._db.write(batch)
         self._progress = progress
         self._remember(overlay)

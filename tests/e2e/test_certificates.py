@@ -20,6 +20,9 @@ SECONDS = 60
 HANDSHAKES = 24
 """So many that each of two processes has some of them."""
 
+LOADED = "public mailboxes loaded"
+"""What each process logs once it is ready."""
+
 NOT_USED = "changed files can't be used"
 
 Start = Callable[..., Gateway]
@@ -127,6 +130,7 @@ def test_files_that_cannot_be_used_leave_the_certificate_as_it_was(start: Start,
 
 async def test_all_processes_take_up_what_is_renewed(start: Start, tmp_path: Path, dial: Connect):
     gateway = start("--processes", "2")
+    eventually(lambda: gateway.log.read_text().count(LOADED) == 2, "both are ready", SECONDS)
     assert {shown(gateway) for _ in range(HANDSHAKES)} == {serial_in(tmp_path)}
     self_made(tmp_path, "renewed")
     write_set(tmp_path, rsa_jwk("new", private=False))

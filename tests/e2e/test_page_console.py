@@ -190,10 +190,10 @@ async def test_a_decision_on_what_is_no_longer_so_is_a_conflict(console: Open):
 
 async def test_earlier_entries_of_the_trail_are_loaded_on_demand(console: Open, operate: Connect):
     news, olga = unique("public:news"), await operate()
+    nobody = {"all": [{"claim": "test", "in": [news]}]}
+    fields = {"mailbox": news, "body": {"text": ""}, "audience": nobody}
     for number in range(53):
-        await olga.request(
-            "publish", mailbox=news, id=new_id(), title=f"{number}", body={"text": ""}
-        )
+        await olga.request("publish", id=new_id(), title=f"{number}", **fields)
     desk = await console(f"{news}/53")
     trail = desk.page.locator("#trail li .trail-seq")
     newest = [f"#{seq}" for seq in range(53, 0, -1)]

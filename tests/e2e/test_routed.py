@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import Connect, Party
 from tests.processes import Gateway, System
-from tests.records import Kafka, unique
+from tests.records import Kafka, new_id, unique
 from tests.waiting import eventually
 
 LEASE_SECONDS = 2
@@ -187,3 +187,19 @@ async def test_gateways_have_partitions_of_their_own(stack: System, routed_gatew
         if record.value and record.key.decode().removeprefix("gateway:").partition("/")[0] in names
     }
     assert (len(names), len(taken)) == (2, 2)
+
+
+async def test_feeds_hear_of_posts_right_after_a_follow_elsewhere(
+    routed_gateway: Start, connect: Connect
+):
+    gateway = routed_gateway()
+
+    async def follow_and_hear() -> None:
+        reader = await connect(unique("eva"), url=gateway.ws)
+        tablet, author = await connect(reader.user), await connect(unique("ann"))
+        await reader.request("feed")
+        await tablet.request("follow", author=author.user)
+        await author.request("post", id=new_id(), body=1)
+        await reader.expect("new_posts", count=1)
+
+    await asyncio.gather(*(follow_and_hear() for _ in range(10)))
