@@ -104,11 +104,13 @@ class Touching:
         for board in self._boards.all():
             cursor = cursor_of(user, board.mailbox)
             touched = {(board.mailbox, publish) for publish in cursor.touched}
-            if board.board.head < cursor.read:
+            if user.looking is not None or board.board.head < cursor.read:
+                # Shown to all sessions together: by the look that is on its way, or with its entry.
                 user.recorded |= touched - user.shown
-                continue
-            events = self._events(user, board, cursor.touched, again=True)
+                touched &= user.shown
             user.shown |= touched
+            publishes = tuple(publish for _, publish in sorted(touched))
+            events = self._events(user, board, publishes, again=True)
             self._metrics.repeats.inc(len(events))
             if events:
                 session.emit(*events)
@@ -185,13 +187,13 @@ class Touching:
         try:
             while (found := self._next(user)) is not None:
                 has_moved = await self._touch(user, *found)
-                self._show_recorded(user)
                 if not has_moved:
                     self._look_at(user, self._loop.time() + RETRY_SECONDS)
                     return
         finally:
             # In the same step as the last look, so that what comes next starts another.
             user.looking = None
+            self._show_recorded(user)
 
     def _next(self, user: User) -> tuple[PublicBoard, Plan] | None:
         for board in self._boards.all():

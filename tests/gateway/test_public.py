@@ -238,6 +238,23 @@ async def quiet_spread(house: House) -> None:
     await asyncio.sleep(0.1)
 
 
+async def test_a_session_that_comes_between_a_row_and_its_answer_takes_nothing_from_the_others(
+    house: House,
+):
+    olga, alice = await operator(house), await house.synced("alice")
+    house.pipeline.silent_touches = True
+    await publish(olga)
+    await until(lambda: bool(touches(house)))
+    (touch,) = touches(house)
+    house.pipeline.decide(msgspec.structs.replace(touch, reply=None))
+    second = await house.synced("alice")
+    await second.request("ping")
+    house.pipeline._reply(touch, {"mailbox": NEWS, "read": 1, "touched": [1]})
+    await quiet(house, alice, second)
+    assert (shown(alice), shown(second)) == ([1], [1])
+    assert repeated(alice) == repeated(second) == []
+
+
 async def test_only_what_the_answer_names_is_shown_as_new(house: House):
     """Another gateway was first."""
     olga, alice = await operator(house), await house.synced("alice")
