@@ -70,6 +70,7 @@ class Batch:
         self.overlay: Overlay = partition.overlay()
         self._view = agent.view(self.overlay)
         self.at = partition.progress.at
+        self._decided = self.at.offset
         self.entries: list[list[Entry]] = []
         self.effects: list[Effect] = []
         self.replies: list[Reply] = []
@@ -146,7 +147,7 @@ class Batch:
         self._size += len(outcome.changes)
         for effect in outcome.effects:
             self._size += effect.users
-        if record.offset <= self._partition.progress.at.offset:
+        if record.offset <= self._decided:
             self._take_again(command, outcome)
             return
         entries: list[Entry] = []

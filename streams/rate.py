@@ -7,6 +7,7 @@ carried in the rows, so that whoever replays them agrees.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NoReturn
 
 from streams.errors import Code, Refused
@@ -20,11 +21,18 @@ def advance(arrival: int, rate: Rate, now: int) -> tuple[int, int]:
 
     All in microseconds.
     """
+    interval, tolerance = _pace(rate)
+    after = (max(now, arrival)) + interval
+    early = after - now - tolerance
+    return after, max(0, early)
+
+
+@lru_cache
+def _pace(rate: Rate) -> tuple[int, int]:
+    """The microseconds between two messages, and how far ahead of that pace a burst may be."""
     per_second, burst = rate
     interval = _MICROSECONDS / per_second
-    after = max(now, arrival) + int(interval)
-    early = after - now - int(burst * interval)
-    return after, max(0, early)
+    return int(interval), int(burst * interval)
 
 
 def refuse(early: int) -> NoReturn:

@@ -111,13 +111,15 @@ class MailboxLayout:
 
 
 def _message_put(rows: Overlay, mailbox: str, message: Message) -> None:
-    seq = message.seq
-    head = rows.get(head_key(mailbox), decode_last)
+    seq, (of_mailbox, of_member) = message.seq, message.rate
+    key = head_key(mailbox)
+    head = rows.get(key, decode_last)
     if head is None or seq >= head.seq:
-        rows.put_derived(head_key(mailbox), Last(seq, message.rate[0]))
-    own = rows.get(own_key(mailbox, message.sender), decode_last)
+        rows.put_derived(key, Last(seq, of_mailbox))
+    key = own_key(mailbox, message.sender)
+    own = rows.get(key, decode_last)
     if own is None or seq >= own.seq:
-        rows.put_derived(own_key(mailbox, message.sender), Last(seq, message.rate[1]))
+        rows.put_derived(key, Last(seq, of_member))
     rows.put_derived(id_key(mailbox, message.id), seq)
     if message.recalled:
         rows.put_derived(recall_key(mailbox, message.recalled, seq), 0)

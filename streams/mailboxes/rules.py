@@ -102,10 +102,14 @@ def _sender(view: View, c: Send, moment: Moment) -> tuple[State, Member | None]:
     """The mailbox, and the sender's membership in a group."""
     if not c.mailbox.startswith("group:"):
         return _correspondent(view, c), None
-    state = _open_group(view, c.mailbox)
+    state = view.state(c.mailbox)
+    if state is None or state.closed:
+        state = _open_group(view, c.mailbox)
     if c.by == SYSTEM:
         return state, _SYSTEM_MEMBER
-    member = _member(view, state, c.mailbox, c.by)
+    member = view.member(c.mailbox, c.by)
+    if member is None or member.generation != state.generation:
+        _not_member(c.by)
     if member.role == "member":
         if state.policy.post == "admins":
             raise Refused(Code.FORBIDDEN, "only admins may post here")
