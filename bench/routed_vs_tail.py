@@ -1,6 +1,7 @@
 """CPU time per message at a gateway that hosts 1 % of the groups: forwarded what it needs, against reading all rows.
 
-Both gateways run at the same time and have one client each, in the same group. Then each client watches all groups.
+Both gateways run at the same time and have one client each, in the same group, and the worker decides a backlog as
+fast as it can. Then each client watches all groups.
 What that adds tells what a forwarded message costs its gateway and the worker, and so how many gateways it takes
 until forwarding costs less in all.
 """
@@ -8,6 +9,8 @@ until forwarding costs less in all.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import NamedTuple
@@ -24,7 +27,6 @@ from bench.readcast import make_topics, ready_gateway, ready_worker
 GROUPS = 100
 ROUNDS, ROUND = 4, 50_000
 MICROSECONDS = 1_000_000
-SETTLE_SECONDS = 1
 LIMIT_SECONDS = 60
 
 
@@ -117,16 +119,20 @@ async def cost(
     seen: int,
     advance: Callable[[], None],
 ) -> Costs:
-    """Send in rounds, each of which every client has seen; `seen`: messages of a round that it gets."""
-    await asyncio.sleep(SETTLE_SECONDS)
-    before = [cpu_seconds(process.pid) for process in processes]
+    """Let a backlog be decided in each round, which every client has seen; `seen`: messages of it that it gets."""
+    worker = processes[-1].pid
+    used = [0.0] * len(processes)
     for _ in range(ROUNDS):
         goals = [client.count + seen for client in clients]
+        os.kill(worker, signal.SIGSTOP)
         await send(fresh.bootstrap, islice(messages(), ROUND))
+        before = [cpu_seconds(process.pid) for process in processes]
+        os.kill(worker, signal.SIGCONT)
         for client, goal in zip(clients, goals, strict=True):
             await client.reach(goal)
+        for number, process in enumerate(processes):
+            used[number] += cpu_seconds(process.pid) - before[number]
         advance()
-    used = [cpu_seconds(process.pid) - one for process, one in zip(processes, before, strict=True)]
     return Costs(*(seconds / (ROUNDS * ROUND) * MICROSECONDS for seconds in used))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 
-YOUNG_SECONDS = 0.05
+YOUNG_SECONDS = 0.5
 """How often the objects made since the last time are looked at: few, so that it is over in a moment."""
 
 ENDED = 20_000
