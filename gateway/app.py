@@ -107,6 +107,7 @@ class Gateway:
             settings.pipeline, self._sources(), self._rows.failed, self._lost, self.metrics
         )
         self._leases = self._make_leases()
+        self._pulse = Pulse(self._requests, settings)
         self._operations = Operations(
             self._requests,
             self._loader,
@@ -120,10 +121,10 @@ class Gateway:
             FeedOperations(self._requests, sources, self._feeds, self._pages, settings),
             tokens,
             self.connections,
+            self._pulse,
             settings,
         )
         self._garbage = Garbage()
-        self._pulse = Pulse(self._requests, settings)
         self._tasks: set[asyncio.Task[None]] = set()
         self._measure()
 

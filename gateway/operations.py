@@ -16,6 +16,7 @@ from gateway.limits import Connections
 from gateway.loader import Loader
 from gateway.outlet import cursor_event
 from gateway.public_operations import PublicOperations
+from gateway.pulse import Pulse
 from gateway.requests import Answer, Requests
 from gateway.session import Session
 from gateway.settings import Settings
@@ -46,6 +47,7 @@ class Operations:
         feeds: FeedOperations,
         tokens: Tokens,
         connections: Connections,
+        pulse: Pulse,
         settings: Settings,
     ) -> None:
         self._requests = requests
@@ -58,6 +60,7 @@ class Operations:
         self._feeds = feeds
         self._tokens = tokens
         self._connections = connections
+        self._pulse = pulse
         self._settings = settings
         self._ask = partial(shows.ask, requests)
         self._handlers: dict[type[wire.Frame], Handle] = {
@@ -96,7 +99,9 @@ class Operations:
             raise Refused(Code.FORBIDDEN, "a session stays its user's; connect anew for another")
         session.renew(identity)
         self._public.claims_changed(session)
-        session.outlet.acks = session.outlet.acks or frame.ack
+        if frame.ack:
+            session.outlet.acks = True
+            self._pulse.expect_acks(session)
         if frame.chunks:
             session.take_chunks()
         session.emit(self._welcome(session, frame))

@@ -24,6 +24,7 @@ class Pulse:
         self._interval = settings.heartbeat_seconds
         self._loop = asyncio.get_running_loop()
         self._beats: deque[tuple[float, Session]] = deque()
+        self._acking: set[Session] = set()
         self.sessions: set[Session] = set()
 
     def add(self, session: Session) -> None:
@@ -34,6 +35,12 @@ class Pulse:
     def remove(self, session: Session) -> None:
         """The session has ended."""
         self.sessions.discard(session)
+        self._acking.discard(session)
+
+    def expect_acks(self, session: Session) -> None:
+        """From here on the session acknowledges what it gets."""
+        if session in self.sessions:
+            self._acking.add(session)
 
     async def run(self) -> None:
         """Tick for ever."""
@@ -45,9 +52,8 @@ class Pulse:
             await self._check_acks(now)
 
     async def _check_acks(self, now: float) -> None:
-        for number, session in enumerate(list(self.sessions)):
-            if session.outlet.acks:
-                session.check_acks(now)
+        for number, session in enumerate(list(self._acking)):
+            session.check_acks(now)
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
 
