@@ -251,6 +251,8 @@ class Gateway:
 
     async def _reload_boards(self) -> None:
         await self._boards.load()
+        for board, publish in self._boards.withdrawn_unseen():
+            self._spreads.withdraw(board, publish)
         for board in self._boards.all():
             self._spreads.start(board)
 
@@ -301,7 +303,7 @@ class Gateway:
         self._boards.start_over()
         self._spawn(self._reload_boards())
         for user in self._rows.lost():
-            self._spawn(self._loader.reload(user))
+            self._loader.reload(user)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

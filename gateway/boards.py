@@ -100,6 +100,7 @@ class Boards:
         self._metrics = metrics
         self._changed = changed
         self._boards: dict[str, PublicBoard] = {}
+        self._stood: set[tuple[str, int]] = set()
         self.bytes = 0
         self.changes = 0
         self.loaded = asyncio.Event()
@@ -133,9 +134,27 @@ class Boards:
         """The log has lost records: nothing that is known holds until it is loaded again."""
         self.loaded.clear()
         self.stop()
+        self._stood |= {
+            (board.mailbox, publish)
+            for board in self.all()
+            for publish, notice in board.board.notices.items()
+            if not notice.withdrawn
+        }
         self._boards.clear()
         self.bytes = 0
         self.changes += 1
+
+    def withdrawn_unseen(self) -> list[tuple[PublicBoard, int]]:
+        """The publishes that stood before all was loaded again, and do no more."""
+        stood, self._stood = self._stood, set()
+        places = ((self._boards.get(mailbox), publish) for mailbox, publish in sorted(stood))
+        return [
+            (board, publish)
+            for board, publish in places
+            if board is not None
+            and (notice := board.board.notices.get(publish)) is not None
+            and notice.withdrawn
+        ]
 
     def take(self, mailbox: str, entry: AnyEntry) -> None:
         """Take an entry from the log."""

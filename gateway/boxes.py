@@ -119,6 +119,7 @@ class User:
     here. shown: sessions here were shown them.
     rate: of the frames of all sessions, once there are several.
     changes: counts changes of cursors and claims, which say what notices the user finds. page: the last one.
+    stale: rows were lost since it was last asked what is known here; `reloading` asks until it is answered.
     """
 
     __slots__ = (
@@ -135,8 +136,10 @@ class User:
         "passed",
         "rate",
         "recorded",
+        "reloading",
         "sessions",
         "shown",
+        "stale",
     )
 
     def __init__(self, name: str) -> None:
@@ -148,6 +151,8 @@ class User:
         self.cursors_loading: asyncio.Task[None] | None = None
         self.loading: asyncio.Task[None] | None = None
         self.looking: asyncio.Task[None] | None = None
+        self.reloading: asyncio.Task[None] | None = None
+        self.stale = False
         self.moved: asyncio.Event | None = None
         self.passed: dict[str, int] = {}
         self.rate: FrameRate | None = None
@@ -242,8 +247,8 @@ class Users:
             return []
         if self._users.pop(user.name, None) is not None:
             self._interest.release(user.name)
-        tasks = (user.loading, user.cursors_loading, user.looking, *user.admitting.values())
-        for task in tasks:
+        tasks = (user.loading, user.cursors_loading, user.looking, user.reloading)
+        for task in (*tasks, *user.admitting.values()):
             if task is not None:
                 task.cancel()
         channels = (user.drop(mailbox) for mailbox in list(user.boxes))

@@ -75,7 +75,7 @@ class Pages:
         if len(jsons) < len(posts):
             return None
         self._from_memory.inc()
-        return self._shown(session, view, posts, jsons, last)
+        return self._shown(session, view, view.top, posts, jsons, last)
 
     async def page(self, session: Session, last: PostId | None, limit: int) -> Page:
         """A page of the user's feed."""
@@ -87,10 +87,10 @@ class Pages:
             await self._feeds.extend(view, len(view.posts) + 1)
             posts = view.after(last, limit)
         if posts is not None:
-            jsons = self._in_memory(posts)
+            top, jsons = view.top, self._in_memory(posts)
             missing = [post.id for post in posts if post.id not in jsons]
             jsons |= await self._ask(missing) if missing else {}
-            return self._shown(session, view, posts, jsons, last)
+            return self._shown(session, view, top, posts, jsons, last)
         found, _ = await self._feeds.read(user, last, limit)
         return self._deeper(session, _cut(found.posts, found.last))
 
@@ -115,11 +115,12 @@ class Pages:
     async def ranked(self, session: Session, refresh: str | None, limit: int) -> Page:
         """The first page in the order of states. Its order is kept, unless it is that of `refresh`."""
         view = await self._whole(session.user.name)
+        top = view.top
         posts = tuple(post.id for post in sorted(view.posts[:MAX_SNAPSHOT], key=self._rank))
         kept = view.snapshots.get(refresh) if refresh else None
         if kept is None or kept.posts != posts or kept.expires <= now_ms():
             kept = await self._keep(view, posts)
-        self._begin(session, view)
+        self._begin(session, view, top)
         return await self._snapshot_page(session, view, kept, None, limit)
 
     async def snapshot_page(
@@ -152,11 +153,12 @@ class Pages:
         self,
         session: Session,
         view: View,
+        top: Place | None,
         posts: list[Post],
         jsons: Mapping[PostId, bytes],
         last: PostId | None,
     ) -> Page:
-        """A page of a view."""
+        """A page of a view; `top` is the place of its newest post when the posts were looked up."""
         found: list[bytes] = []
         size = 0
         end = None if view.ends_with(posts) else posts[-1].id
@@ -171,15 +173,15 @@ class Pages:
             found.append(json)
         if last is not None:
             return self._deeper(session, Page(found, end))
-        self._begin(session, view)
+        self._begin(session, view, top)
         return Page(found, end)
 
     def _deeper(self, session: Session, page: Page) -> Page:
         return page._replace(new=self._feeds.visits.new(session))
 
-    def _begin(self, session: Session, view: View) -> None:
-        """The session looks at the top from here on."""
-        self._feeds.visits.begin(session, view)
+    def _begin(self, session: Session, view: View, top: Place | None) -> None:
+        """The session looks at the top, as it was shown it, from here on."""
+        self._feeds.visits.begin(session, view, top)
         if not view.alive:
             self._feeds.keep(view.user)
         now = now_ms()
@@ -200,7 +202,11 @@ class Pages:
     async def _ask(self, posts: Sequence[PostId]) -> dict[PostId, bytes]:
         outboxes = self._feeds.outboxes
         found = await self._sources.posts(posts)
-        return {post: outboxes.take(row).json or post_json(row) for post, row in found.items()}
+        known = {post: (outboxes.take(row), row) for post, row in found.items()}
+        return {
+            post: b"" if one.gone else one.json or post_json(row)
+            for post, (one, row) in known.items()
+        }
 
     async def _snapshot_page(
         self, session: Session, view: View, kept: Kept, last: PostId | None, limit: int

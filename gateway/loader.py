@@ -19,7 +19,6 @@ from gateway.requests import Answer, Requests, result_of
 from gateway.rows import Rows
 from streams.commands import MAX_MAILBOXES, Query, UserQuery
 from streams.errors import Refused
-from streams.ids import PUBLIC
 from tables.rows import Position
 
 log = structlog.get_logger()
@@ -29,6 +28,9 @@ CURSORS_PAGE = 1_000
 
 RETRY_SECONDS = 1.0
 """Pause before facts are asked for again."""
+
+AT_ONCE = 100
+"""Users and mailboxes that are read anew at a time: after a loss it may be all of them."""
 
 
 class Asked(NamedTuple):
@@ -58,6 +60,7 @@ class Loader:
         self._rows = rows
         self._metrics = metrics
         self._resyncing: dict[Channel, asyncio.Task[None]] = {}
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def open(self, user: User, mailboxes: Iterable[str]) -> Opening:
         """Ask for the facts of mailboxes that aren't known yet.
@@ -87,8 +90,7 @@ class Loader:
 
     async def finish(self, opening: Opening) -> None:
         """Wait for the answers and keep them, and for the user's cursors."""
-        for asked in opening.asked:
-            self._keep(opening.user, asked.generations, decode_facts(await result_of(asked.answer)))
+        await self._keep_all(opening)
         await self.cursors(opening.user)
 
     async def load(self, user: User) -> None:
@@ -132,20 +134,35 @@ class Loader:
             self._resyncing[channel] = task
             task.add_done_callback(lambda _: self._resyncing.pop(channel, None))
 
-    async def reload(self, user: User) -> None:
+    def reload(self, user: User) -> None:
         """The log lost rows: ask again for everything that is known about a user, and tell what has changed."""
-        before = dict(user.cursors)
-        user.cursors_loading = None
-        await self.cursors(user)
-        await self.finish(await self.ask(user, {*user.boxes, *user.mailboxes}))
-        for mailbox, row in list(user.cursors.items()):
-            if not mailbox.startswith(PUBLIC):
-                self._rows.show_change(user, mailbox, before.get(mailbox), row)
+        user.stale = True
+        if user.reloading is None or user.reloading.done():
+            user.reloading = _start(self._reload(user))
 
     def stop(self) -> None:
         """Give up what is still being asked."""
         for task in list(self._resyncing.values()):
             task.cancel()
+
+    async def _reload(self, user: User) -> None:
+        before = dict(user.cursors)
+        while user.stale:
+            user.stale = False
+            try:
+                async with self._at_once:
+                    user.cursors_loading = None
+                    await self.cursors(user)
+                    await self._keep_all(await self.ask(user, {*user.boxes, *user.mailboxes}))
+            except Refused as error:
+                log.warning("user not read anew", user=user.name, error=error.message)
+                user.stale = True
+                await asyncio.sleep(RETRY_SECONDS)
+        self._rows.reloaded(user, before)
+
+    async def _keep_all(self, opening: Opening) -> None:
+        for asked in opening.asked:
+            self._keep(opening.user, asked.generations, decode_facts(await result_of(asked.answer)))
 
     async def _load(self, user: User) -> None:
         await self.cursors(user)
@@ -168,7 +185,8 @@ class Loader:
             more = page.more and bool(page.cursors)
 
     async def _ask_facts(self, user: User, mailboxes: list[str]) -> Asked:
-        generations = {name: self._hub.channel(name).generation for name in mailboxes}
+        channels = ((name, self._hub.channels.get(name)) for name in mailboxes)
+        generations = {name: channel.generation for name, channel in channels if channel}
         query = Query(
             mailbox=mailboxes[0],
             by=user.name,
@@ -201,12 +219,14 @@ class Loader:
         while (box := next(iter(channel.boxes.values()), None)) is not None:
             try:
                 if not channel.is_live:
-                    await self.finish(await self.ask(box.user, [channel.mailbox]))
+                    async with self._at_once:
+                        await self._keep_all(await self.ask(box.user, [channel.mailbox]))
                     told = False
                 elif told or not channel.live:
                     return
                 else:
-                    await self._tell_recalls(channel, head)
+                    async with self._at_once:
+                        await self._tell_recalls(channel, head)
                     told = True
             except Refused as error:
                 log.warning("mailbox not read anew", mailbox=channel.mailbox, error=error.message)

@@ -151,8 +151,17 @@ class Rows:
             user.forget_positions()
         return list(self._users)
 
-    def show_change(self, user: User, mailbox: str, before: Cursor | None, row: Cursor) -> None:
-        """Tell a user's sessions what a newer cursor says: how far they have read, and that they are in."""
+    def reloaded(self, user: User, before: dict[str, Cursor]) -> None:
+        """Tell a user's sessions what has changed while rows were lost; `before`: the cursors until then."""
+        for mailbox, row in list(user.cursors.items()):
+            self._show_change(user, mailbox, before.get(mailbox), row)
+        self.touching.look(user)
+
+    def _show_change(self, user: User, mailbox: str, before: Cursor | None, row: Cursor) -> None:
+        """Tell what a newer cursor says: what was touched, how far they have read, and that they are in."""
+        if mailbox.startswith(PUBLIC):
+            self.touching.told(user, mailbox, before, row)
+            return
         if row.read != (before.read if before else 0):
             self._show_cursor(user, mailbox)
         if row.member and user.has_cursors and row.src > (before.src if before else -1):
@@ -163,10 +172,7 @@ class Rows:
         if not self._is_new("user", partition, row.at) or not user.take_cursor(mailbox, row):
             return
         self._requests.take_cursor(user.name, mailbox, row)
-        if mailbox.startswith(PUBLIC):
-            self.touching.told(user, mailbox, before, row)
-            return
-        self.show_change(user, mailbox, before, row)
+        self._show_change(user, mailbox, before, row)
 
     def _take_follow(self, partition: int, user: str, author: str, row: Follow) -> None:
         if self._is_new("user", partition, row.at):

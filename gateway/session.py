@@ -371,9 +371,11 @@ class Session:
         transport = self.outlet.transport
         full = self._settings.write_bytes
         # A timer, as in the hub: the transport's own signal is taken by aiohttp.
-        while (  # noqa: ASYNC110
+        while (
             transport.get_write_buffer_size() > full
             and not transport.is_closing()
             and self.state is not State.CLOSED
         ):
             await asyncio.sleep(CONGESTED_SECONDS)
+            # Not read by us, its pongs wait; whether it reads anything at all is the hub's to judge.
+            self.last_seen = self._loop.time()

@@ -76,12 +76,16 @@ class Spreads:
     def changed(self, board: PublicBoard, entry: AnyEntry) -> None:
         """A live entry: spread a stage, or tell who was shown what is over."""
         if isinstance(entry, Withdrawn):
-            task = asyncio.create_task(self._withdraw(board, entry.publish))
-            self._withdrawing.add(task)
-            task.add_done_callback(self._withdrawing.discard)
+            self.withdraw(board, entry.publish)
             return
         spread = self.start(board)
         spread.publish, spread.entry = publish_of(entry), entry.seq
+
+    def withdraw(self, board: PublicBoard, publish: int) -> None:
+        """Tell who was shown a publish that it is over."""
+        task = asyncio.create_task(self._withdraw(board, publish))
+        self._withdrawing.add(task)
+        task.add_done_callback(self._withdrawing.discard)
 
     def start(self, board: PublicBoard) -> Spread:
         """Show all who are online what a mailbox has for them; what is under way takes it up."""

@@ -112,7 +112,7 @@ class Tail:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=POLL_MS,
             max_partition_fetch_bytes=4 << 20,
             retry_backoff_ms=50,
             metadata_max_age_ms=60_000,

@@ -104,8 +104,8 @@ class Touching:
         for board in self._boards.all():
             cursor = cursor_of(user, board.mailbox)
             touched = {(board.mailbox, publish) for publish in cursor.touched}
-            if user.looking is not None or board.board.head < cursor.read:
-                # Shown to all sessions together: by the look that is on its way, or with its entry.
+            if user.looking or touched & user.recorded or board.board.head < cursor.read:
+                # Shown to all sessions together: by the look that is on its way or to come, or with its entry.
                 user.recorded |= touched - user.shown
                 touched &= user.shown
             user.shown |= touched

@@ -46,13 +46,15 @@ class Visits:
         self._queue: deque[Visit] = deque()
         self._scheduled = False
 
-    def begin(self, session: Session, view: View) -> None:
-        """A session was shown the top of its feed."""
+    def begin(self, session: Session, view: View, top: Place | None) -> None:
+        """A session was shown the top of its feed, when the newest post had the place `top`."""
         visits = self._visits.setdefault(view.user, {})
         visit = visits.get(session)
         if visit is None:
             visit = visits[session] = Visit(session)
-        visit.top, visit.told = view.top, (0, False)
+        visit.top, visit.told = top, (0, False)
+        if view.top != top:
+            self._mark(visit)
 
     def end(self, session: Session) -> None:
         """A session has ended."""

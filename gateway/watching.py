@@ -63,8 +63,10 @@ class Watching:
         """Answer with all mailboxes of the user, and watch them from the heads it names."""
         user = session.user
         await self._loader.load(user)
-        if user.admitting:
+        while user.admitting:
             await asyncio.wait(user.admitting.values())
+            await self._loader.load(user)
+        self._announce(user, [one for one in user.synced if one is not session])
         is_first, session.synced = not session.synced, True
         if frame.mode is not None:
             session.mode = Mode(frame.mode)
@@ -238,7 +240,7 @@ class Watching:
                 await self._loader.finish(await self._loader.open(user, [mailbox]))
                 box = self.readable(user, mailbox)
                 missed = await self._since_joined(box)
-                self._welcome(user, box, missed)
+                self._welcome(list(user.sessions), box, missed)
         except Refused as error:
             log.info("not admitted", mailbox=mailbox, error=error.message)
         if not user.sessions:
@@ -253,14 +255,24 @@ class Watching:
             return now
         return await self._missed(box, channel.epoch, box.joined) or now
 
-    def _welcome(self, user: User, box: Box, missed: Missed) -> None:
+    def _announce(self, user: User, others: list[Session]) -> None:
+        """Tell the other sessions of what `sync` is about to list, where no row has told them yet."""
+        for box in list(user.boxes.values()) if others else ():
+            if box.is_listed and not box.announced:
+                self._welcome(others, box, Missed([], box.channel.ring.end, box.channel.head))
+
+    def _welcome(self, sessions: list[Session], box: Box, missed: Missed) -> None:
         channel = box.channel
         box.announced = True
         first = box.joined if missed.events else missed.seq
         event = wire.event(
-            "joined", mailbox=channel.mailbox, members=[user.name], epoch=channel.epoch, head=first
+            "joined",
+            mailbox=channel.mailbox,
+            members=[box.user.name],
+            epoch=channel.epoch,
+            head=first,
         )
-        for session in list(user.sessions):
+        for session in sessions:
             session.emit(event)
             if not session.synced or channel.mailbox in session.watches or not session.may_watch():
                 continue

@@ -462,6 +462,22 @@ async def test_an_order_by_state_stays_while_posts_change(house):
     assert (seen, rest["last_id"]) == (expected, None)
 
 
+async def test_a_post_that_comes_while_an_order_is_kept_is_told_as_new(house):
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    house.pipeline.post("ann", 2)
+    await eva.request("feed")
+    house.pipeline.answers_stand_still = True
+    ref = await eva.post("feed", order="state")
+    await until(lambda: house.pipeline.has_answers)
+    house.pipeline.post("ann")
+    house.pipeline.answer()
+    page = await eva.answer(ref)
+    assert ([post["seq"] for post in page["posts"]], page["new"]) == ([2, 1], 1)
+    house.pipeline.post("ann")
+    await eva.expect("new_posts", count=2)
+
+
 async def test_a_refresh_without_a_change_writes_nothing(house):
     eva = await house.connect("eva")
     await follow(eva, "ann")

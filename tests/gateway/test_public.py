@@ -18,6 +18,7 @@ from tests.records import Refused, new_id
 
 NEWS = "public:news"
 EVERYBODY = {"percent": 100, "users": []}
+WITHDRAWAL = {"mailbox": NEWS, "by": "olga", "publish": 1, "expect": 1}
 
 
 async def operator(house: House, user: str = "olga") -> Client:
@@ -369,6 +370,36 @@ async def test_a_lost_log_is_loaded_anew(house: House):
     await until(lambda: house.gateway.is_ready)
     await alice.expect("notice", publish=2)
     assert [one["publish"] for one in (await alice.request("notices"))["notices"]] == [2, 1]
+
+
+async def test_what_was_withdrawn_while_rows_were_lost_is_told(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga)
+    await publish(olga)
+    await alice.expect("notice", publish=2)
+    await quiet(house, alice)
+    house.pipeline.logs_stand_still = True
+    house.pipeline.decide(commands.Withdraw(**WITHDRAWAL, id=new_id()))
+    house.pipeline.stopped_log.clear()
+    house.pipeline.logs_stand_still = False
+    house.gateway._lost()
+    await alice.expect("withdrawn", publish=1)
+    await quiet(house, alice)
+    assert [one["publish"] for one in alice.delivered("withdrawn", NEWS)] == [1]
+
+
+async def test_what_another_gateway_touched_while_rows_were_lost_is_shown(house: House):
+    alice = await house.synced("alice")
+    house.pipeline.logs_stand_still = True
+    house.pipeline.decide(a_publish())
+    touch = {"user": "alice", "by": "alice", "mailbox": NEWS, "upto": 1}
+    house.pipeline.decide(commands.Touch(**touch, touched=((1, 1, "normal"),)))
+    house.pipeline.stopped_log.clear()
+    house.pipeline.logs_stand_still = False
+    house.gateway._lost()
+    await alice.expect("notice", publish=1)
+    await quiet(house, alice)
+    assert (shown(alice), repeated(alice)) == ([], [1])
 
 
 async def test_it_is_not_ready_before_the_boards_are_known(house: House):

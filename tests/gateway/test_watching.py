@@ -327,6 +327,57 @@ async def test_a_lost_log_that_had_no_message_disturbs_nobody(house: House, grou
     assert not bob.delivered("gap", group)
 
 
+async def test_what_was_lost_is_asked_for_until_it_is_answered(house_of: Open, group: str):
+    house = await house_of(request_seconds=0.2)
+    bob = await house.synced("bob")
+    house.pipeline.logs_stand_still = True
+    house.pipeline.make(group, "alice", "bob")
+    house.pipeline.stopped_log.clear()
+    house.pipeline.logs_stand_still = False
+    house.pipeline.silent = True
+    house.gateway._lost()
+    (user,) = house.gateway._users
+    await until(lambda: user.stale and user.reloading is not None)
+    house.pipeline.silent = False
+    await bob.expect("joined", mailbox=group)
+    house.pipeline.post(group)
+    await bob.message(group, 1)
+
+
+async def test_who_leaves_while_rows_are_asked_for_leaves_nothing_behind(
+    house_of: Open, group: str
+):
+    house = await house_of(request_seconds=0.2)
+    house.pipeline.make(group, "alice", "bob")
+    bob = await house.synced("bob")
+    house.pipeline.silent = True
+    house.gateway._lost()
+    await bob.close()
+    await until(lambda: not house.gateway._hub.channels)
+    house.pipeline.silent = False
+    await until(lambda: house.gateway.is_ready)
+    alice = await house.synced("alice")
+    assert [*house.gateway._hub.channels] == [group]
+    await alice.close()
+    await until(lambda: not house.gateway._hub.channels)
+
+
+async def test_what_one_session_lists_first_is_watched_by_the_others_too(house: House, group: str):
+    one = await house.synced("bob")
+    house.pipeline.logs_stand_still = True
+    house.pipeline.make(group, "alice", "bob")
+    house.pipeline.stopped_log.clear()
+    house.pipeline.logs_stand_still = False
+    other = await house.connect("bob")
+    await other.request("watch", mailbox=group)
+    assert group in await other.sync()
+    await one.expect("joined", mailbox=group)
+    house.pipeline.post(group)
+    for session in (one, other):
+        await session.message(group, 1)
+        assert session.seqs(group) == [1]
+
+
 async def test_too_many_mailboxes_are_not_watched(house_of: Open, group: str):
     house = await house_of(watched=1)
     for name in ("a", "b"):
