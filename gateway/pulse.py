@@ -10,7 +10,10 @@ from gateway.session import Session
 from gateway.settings import Settings
 
 TICK_SECONDS = 0.25
-"""How exactly times are kept: a tick costs next to nothing when nothing is due."""
+"""How exactly times are kept while an answer or an acknowledgement is awaited."""
+
+IDLE_SECONDS = 1.0
+"""The same while none is: each time a process wakes up costs it some 0.2 ms."""
 
 SLICE = 1_000
 """Sessions that are looked at before the loop has its turn."""
@@ -45,11 +48,15 @@ class Pulse:
     async def run(self) -> None:
         """Tick for ever."""
         while True:
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(self._pause())
             now = self._loop.time()
             self._requests.expire()
             self._beat(now)
             await self._check_acks(now)
+
+    def _pause(self) -> float:
+        awaits = self._acking or len(self._requests)
+        return TICK_SECONDS if awaits else min(IDLE_SECONDS, self._interval / 4)
 
     async def _check_acks(self, now: float) -> None:
         for number, session in enumerate(list(self._acking)):

@@ -66,6 +66,7 @@ class Spreads:
         self._loop = asyncio.get_running_loop()
         self._spreads: dict[str, Spread] = {}
         self._withdrawing: set[asyncio.Task[None]] = set()
+        self._moved = asyncio.Event()
         self.watchers: set[Session] = set()
 
     @property
@@ -111,11 +112,13 @@ class Spreads:
     async def report(self) -> None:
         """Tell the operators who watch how far the spreads are, for ever."""
         while True:
-            await asyncio.sleep(PROGRESS_SECONDS)
+            await self._moved.wait()
+            self._moved.clear()
             for spread in self._spreads.values():
                 if spread.state != spread.told:
                     spread.told = spread.state
                     self._tell(spread)
+            await asyncio.sleep(PROGRESS_SECONDS)
 
     def _tell(self, spread: Spread) -> None:
         event = wire.event(
@@ -137,6 +140,7 @@ class Spreads:
                 continue
             await self._touching.look_in_turn(spread.names.pop())
             spread.done += 1
+            self._moved.set()
 
     async def _collect(self, spread: Spread) -> None:
         """Plan whom the mailbox has something for: all who are online, in random order."""
@@ -146,6 +150,7 @@ class Spreads:
                 by_partition[self._partition_of(user.name)].append(user.name)
         spread.names = _in_runs(by_partition.values())
         spread.planned = spread.done + len(spread.names)
+        self._moved.set()
 
     async def _withdraw(self, board: PublicBoard, publish: int) -> None:
         async for user in self._online():
