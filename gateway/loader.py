@@ -222,7 +222,7 @@ class Loader:
                     async with self._at_once:
                         await self._keep_all(await self.ask(box.user, [channel.mailbox]))
                     told = False
-                elif told or not channel.live:
+                elif told:
                     return
                 else:
                     async with self._at_once:
@@ -234,8 +234,10 @@ class Loader:
 
     async def _tell_recalls(self, channel: Channel, head: int) -> None:
         """Tell of the recalls since the mailbox stood at `head`, which no gap speaks of."""
-        reader = next(iter(channel.live)).box.user
-        page = await self.history(reader, channel.mailbox, after=head, limit=1)
+        watch = next(iter(channel.live), None)
+        if watch is None:
+            return
+        page = await self.history(watch.box.user, channel.mailbox, after=head, limit=1)
         channel.take_recalls(page.recalled)
         self._hub.changed(channel)
 

@@ -22,7 +22,7 @@ def advance(arrival: int, rate: Rate, now: int) -> tuple[int, int]:
     All in microseconds.
     """
     interval, tolerance = _pace(rate)
-    after = (max(now, arrival)) + interval
+    after = max(now, arrival) + interval
     early = after - now - tolerance
     return after, max(0, early)
 
