@@ -242,6 +242,7 @@ async def test_a_killed_gateway_costs_no_message_and_no_order(
     await one.receives(group, *[event["body"] for event in bob.delivered("message", group)])
     assert bob.seqs(group) == list(range(1, head + 1))
     assert (await bob.sync())[group]["head"] == head
+    await tab.page.goto("about:blank")
     assert [one for one in tab.problems if not one.startswith("WebSocket connection to")] == []
     tab.problems.clear()
 

@@ -12,16 +12,13 @@ from tests.certificates import self_made, serial_of
 from tests.e2e.client import Client
 from tests.e2e.conftest import Connect
 from tests.keys import rs256, rsa_jwk, write_set
-from tests.processes import HOST, Gateway, System
+from tests.processes import HOST, Gateway, System, ports
 from tests.records import unique
 from tests.waiting import eventually
 
 SECONDS = 60
 HANDSHAKES = 24
 """So many that each of two processes has some of them."""
-
-LOADED = "public mailboxes loaded"
-"""What each process logs once it is ready."""
 
 NOT_USED = "changed files can't be used"
 
@@ -53,22 +50,32 @@ def is_ready(gateway: Gateway, folder: Path) -> bool:
     return True
 
 
+def is_up(metrics_port: int) -> bool:
+    """Whether one process says that it is ready."""
+    try:
+        urllib.request.urlopen(f"http://{HOST}:{metrics_port}/readyz", timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def wss(gateway: Gateway) -> str:
     return gateway.ws.replace("ws:", "wss:")
 
 
 @pytest.fixture
 def start(stack: System, tmp_path: Path) -> Iterator[Start]:
-    """start(*arguments): a gateway with a certificate and keys from the folder of the test."""
+    """start(*arguments, **settings): a gateway with a certificate and keys from the folder of the test."""
     with ExitStack() as started:
 
-        def start(*arguments: str) -> Gateway:
+        def start(*arguments: str, **settings: str) -> Gateway:
             certificate, key = self_made(tmp_path)
             gateway = stack.gateway(
                 *arguments,
                 READCAST_GATEWAY_TLS_CERTIFICATE=str(certificate),
                 READCAST_GATEWAY_TLS_KEY=str(key),
                 READCAST_AUTH_KEYS=str(write_set(tmp_path, rsa_jwk("old", private=False))),
+                **settings,
             )
             started.callback(stack.gateways.remove, gateway)
             started.enter_context(gateway)
@@ -129,8 +136,10 @@ def test_files_that_cannot_be_used_leave_the_certificate_as_it_was(start: Start,
 
 
 async def test_all_processes_take_up_what_is_renewed(start: Start, tmp_path: Path, dial: Connect):
-    gateway = start("--processes", "2")
-    eventually(lambda: gateway.log.read_text().count(LOADED) == 2, "both are ready", SECONDS)
+    first = ports.take(2)
+    gateway = start("--processes", "2", READCAST_GATEWAY_METRICS_PORT=str(first))
+    for port in (first, first + 1):
+        eventually(lambda port=port: is_up(port), "each of them is ready", SECONDS)
     assert {shown(gateway) for _ in range(HANDSHAKES)} == {serial_in(tmp_path)}
     self_made(tmp_path, "renewed")
     write_set(tmp_path, rsa_jwk("new", private=False))
