@@ -26,6 +26,7 @@ NAMES = (
     "fanout_spaced_vs_floor",
     "fanout_burst_vs_floor",
     "fanout_last_listener_vs_floor",
+    "hot_group_delay",
     "memory_per_connection",
     "idle_50k",
     "ack_million_vs_hundred",

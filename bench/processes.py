@@ -16,6 +16,7 @@ from bench.paths import ROOT
 STOP_SECONDS = 30
 LOG_LINES_SHOWN = 20
 NICENESS = 10
+NANOSECONDS = 1_000_000_000
 
 
 class ProcessError(Exception):
@@ -115,9 +116,9 @@ def give_way() -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU time that the threads of a process have used (Linux), to the nanosecond."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / NANOSECONDS
 
 
 def resident_kb(pid: int) -> int:

@@ -1,7 +1,8 @@
-"""CPU time per message at a gateway that hosts 1 % of the groups: forwarded what it needs, against reading all rows.
+"""CPU time that a message adds at a gateway that hosts 1 % of the groups: forwarded to, against reading all rows.
 
 Both gateways run at the same time and have one client each, in the same group, and the worker decides a backlog as
-fast as it can. Then each client watches all groups.
+fast as it can. What the processes use while nothing happens is measured first, and is not a message's: it is taken off.
+Then each client watches all groups.
 What that adds tells what a forwarded message costs its gateway and the worker, and so how many gateways it takes
 until forwarding costs less in all.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import NamedTuple
@@ -28,6 +30,8 @@ GROUPS = 100
 ROUNDS, ROUND = 4, 50_000
 MICROSECONDS = 1_000_000
 LIMIT_SECONDS = 60
+SETTLE_SECONDS = 2
+IDLE_SECONDS = 10
 
 
 class Watcher(Client):
@@ -50,6 +54,19 @@ class Watcher(Client):
                 await asyncio.sleep(0.01)
 
 
+class Clock:
+    """CPU seconds of a process from here on, without the share of a core that it uses anyway."""
+
+    def __init__(self, process: Process, idle: float) -> None:
+        self._pid = process.pid
+        self._idle = idle
+        self._begin, self._before = time.monotonic(), cpu_seconds(process.pid)
+
+    def used(self) -> float:
+        passed = time.monotonic() - self._begin
+        return cpu_seconds(self._pid) - self._before - self._idle * passed
+
+
 class Costs(NamedTuple):
     """CPU microseconds per message."""
 
@@ -68,7 +85,7 @@ def measure(progress: Progress) -> Figure:
             ready_gateway(fresh, READCAST_GATEWAY_DELIVERY="tail") as (tail, tail_port),
             ready_gateway(fresh, READCAST_GATEWAY_DELIVERY="routed") as (routed, routed_port),
         ):
-            few, all_of_them = asyncio.run(
+            idle, few, all_of_them = asyncio.run(
                 compare(
                     fresh,
                     [tail, routed, worker],
@@ -88,6 +105,7 @@ def measure(progress: Progress) -> Figure:
             "forwarded_message_us": round(forwarded, 1),
             "worker_per_forwarded_us": round(forwarding, 1),
             "worker_us": round(few.worker, 1),
+            "idle_cores": {"tail": round(idle[0], 4), "routed": round(idle[1], 4)},
             "break_even_gateways": round((forwarded + forwarding) / few.tail, 1),
         },
     )
@@ -100,21 +118,31 @@ def opening(number: int) -> list[dict]:
 
 async def compare(
     fresh: Broker, processes: list[Process], ports: list[int], advance: Callable[[], None]
-) -> tuple[Costs, Costs]:
-    """What messages cost while the clients watch one group, and while they watch all."""
+) -> tuple[list[float], Costs, Costs]:
+    """Cores that the idle processes use; what messages cost while the clients watch one group, and all."""
     clients = [Watcher() for _ in ports]
     for client, port in zip(clients, ports, strict=True):
         await client.enter(port, "u0")
         await client.watch([group(0)])
-    few = await cost(fresh, processes, clients, ROUND // GROUPS, advance)
+    idle = await idling(processes)
+    few = await cost(fresh, processes, idle, clients, ROUND // GROUPS, advance)
     for client in clients:
         await client.watch([group(number) for number in range(1, GROUPS)])
-    return few, await cost(fresh, processes, clients, ROUND, advance)
+    return idle, few, await cost(fresh, processes, idle, clients, ROUND, advance)
+
+
+async def idling(processes: list[Process]) -> list[float]:
+    """Cores that processes use while nothing happens."""
+    await asyncio.sleep(SETTLE_SECONDS)
+    clocks = [Clock(process, 0.0) for process in processes]
+    await asyncio.sleep(IDLE_SECONDS)
+    return [clock.used() / IDLE_SECONDS for clock in clocks]
 
 
 async def cost(
     fresh: Broker,
     processes: list[Process],
+    idle: list[float],
     clients: list[Watcher],
     seen: int,
     advance: Callable[[], None],
@@ -126,12 +154,11 @@ async def cost(
         goals = [client.count + seen for client in clients]
         os.kill(worker, signal.SIGSTOP)
         await send(fresh.bootstrap, islice(messages(), ROUND))
-        before = [cpu_seconds(process.pid) for process in processes]
+        clocks = [Clock(process, share) for process, share in zip(processes, idle, strict=True)]
         os.kill(worker, signal.SIGCONT)
         for client, goal in zip(clients, goals, strict=True):
             await client.reach(goal)
-        for number, process in enumerate(processes):
-            used[number] += cpu_seconds(process.pid) - before[number]
+        used = [seconds + clock.used() for seconds, clock in zip(used, clocks, strict=True)]
         advance()
     return Costs(*(seconds / (ROUNDS * ROUND) * MICROSECONDS for seconds in used))
 
