@@ -19,7 +19,7 @@ from gateway.ring import Budget, Ring
 from gateway.settings import Settings
 from gateway.watch import Mode, Watch
 
-TURN_SECONDS = 0.005
+TURN_SECONDS = 0.002
 """Longest stretch of writing before sockets and the log get their turn again."""
 
 LARGE = 64
