@@ -143,13 +143,19 @@ async def test_a_full_socket_is_left_alone_and_served_when_it_has_room():
     assert len(slow.transport.written) == 1
 
 
-async def test_a_reader_that_falls_out_of_the_ring_is_told_what_it_missed():
-    hub = make_hub(ring_events=3)
+async def full_reader(hub: Hub) -> tuple[Group, Client]:
+    """A reader of a group who has its one message, and whose socket takes nothing more."""
     group, slow = Group(hub), Client()
     group.watch(slow)
     group.send()
     await turn()
     slow.transport.buffered = 1 << 30
+    return group, slow
+
+
+async def test_a_reader_that_falls_out_of_the_ring_is_told_what_it_missed():
+    hub = make_hub(ring_events=3)
+    group, slow = await full_reader(hub)
     group.send(9)
     await turn()
     slow.transport.buffered = 0
@@ -160,11 +166,7 @@ async def test_a_reader_that_falls_out_of_the_ring_is_told_what_it_missed():
 
 async def test_a_reader_who_missed_recalls_alone_is_told_to_look_anew():
     hub = make_hub(ring_events=3)
-    group, slow = Group(hub), Client()
-    group.watch(slow)
-    group.send()
-    await turn()
-    slow.transport.buffered = 1 << 30
+    group, slow = await full_reader(hub)
     for _ in range(5):
         group.channel.take_recalls([1])
         hub.changed(group.channel)
