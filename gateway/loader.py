@@ -215,19 +215,17 @@ class Loader:
             self._rows.watching.removed(box.user, fact.mailbox)
 
     async def _resync(self, channel: Channel) -> None:
-        head, told = channel.head, False
+        head = channel.head
         while (box := next(iter(channel.boxes.values()), None)) is not None:
             try:
-                if not channel.is_live:
-                    async with self._at_once:
+                async with self._at_once:
+                    if not channel.is_live:
                         await self._keep_all(await self.ask(box.user, [channel.mailbox]))
-                    told = False
-                elif told:
+                        continue
+                    await self._tell_recalls(channel, head)
+                # Another hole meanwhile begins it again.
+                if channel.is_live:
                     return
-                else:
-                    async with self._at_once:
-                        await self._tell_recalls(channel, head)
-                    told = True
             except Refused as error:
                 log.warning("mailbox not read anew", mailbox=channel.mailbox, error=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
