@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from itertools import islice
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
-from streams.decisions import Agent, Command, Effect, Moment, Outcome, error_reply
+from streams.decisions import (
+    Agent,
+    Change,
+    Command,
+    Effect,
+    Moment,
+    Outcome,
+    Record,
+    error_reply,
+)
 from streams.errors import Code, Malformed, Refused
 from streams.partitioning import Place
 from streams.schemas import ReplyTo
 from tables.journal import Entry
-from tables.overlay import Overlay
+from tables.overlay import Overlay, Put
 from tables.partition import Partition
 from tables.rows import Position
 
@@ -35,15 +45,6 @@ _AHEAD_BYTES = 32_768
 """Bytes of commands that are decoded and looked up at once."""
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Record(Protocol):
-    """What is read of a Kafka record."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
 
 
 class Reply(NamedTuple):
@@ -86,7 +87,7 @@ class Batch:
             row = self._partition.current(key)
             self.at = Position(self.at.offset, self.at.number + 1)
             moved = None if row is None else msgspec.structs.replace(row, at=self.at)  # type: ignore[type-var]
-            self.entries.append([self._put(key, moved)])
+            self.entries.append([Entry(key, self._put([Change(key, moved)])[0].value, self.at)])
 
     def decide(self, records: Sequence[Record]) -> int:
         """Decide records until the batch is full, and return how many: at least one, if there is one.
@@ -101,32 +102,51 @@ class Batch:
         return count
 
     def _decide_some(self, records: Sequence[Record]) -> int:
-        decoded = [(record, self._decode_or_not(record)) for record in records]
-        commands = [command for _, command in decoded if not isinstance(command, Malformed)]
+        commands = list(map(self._decode, records))
         self._agent.prefetch(self.overlay, commands)
-        for count, (record, command) in enumerate(decoded, 1):
-            if isinstance(command, Malformed):
-                self._bury(record, command)
-            elif self._agent.is_query(command):
-                self.queries.append(command)
-            else:
-                self._decide(record, command)
-                if self._size >= _FULL:
-                    return count
-        return len(records)
+        pairs = list(zip(records, commands, strict=True))
+        count = 0
+        while count < len(pairs) and self._size < _FULL:
+            count += self._decide_run(pairs, count) or self._decide_one(*pairs[count])
+        return count
 
-    def _decode_or_not(self, record: Record) -> Command | Malformed:
+    def _decide_run(self, pairs: Sequence[tuple[Record, Command | Malformed]], start: int) -> int:
+        """Decide at once what can be from `start` on; how many that is."""
+        if pairs[start][0].offset <= self._decided:
+            return 0
         try:
-            return self._decode(record)
+            changes = self._agent.decide_run(self._view, islice(pairs, start, None))
+        except Exception:
+            log.exception("a rule failed, its commands are decided one by one")
+            return 0
+        if changes:
+            self._size += len(changes)
+            self.outcomes["done"] += len(changes)
+            self.at = changes[-1].row.at  # type: ignore[union-attr]
+            self.entries += [
+                [Entry(put.key, put.value, put.row.at)]  # type: ignore[union-attr]
+                for put in self._put(changes)
+            ]
+        return len(changes)
+
+    def _decide_one(self, record: Record, command: Command | Malformed) -> int:
+        if isinstance(command, Malformed):
+            self._bury(record, command)
+        elif self._agent.is_query(command):
+            self.queries.append(command)
+        else:
+            self._decide(record, command)
+        return 1
+
+    def _decode(self, record: Record) -> Command | Malformed:
+        try:
+            command = self._agent.decode(record.key, record.value)
         except Malformed as error:
             return error
-
-    def _decode(self, record: Record) -> Command:
-        command = self._agent.decode(record.key, record.value)
         if self._place is not None:
             for key in self._agent.keys(command):
                 if not self._place.holds(key):
-                    raise Malformed(Code.BAD_REQUEST, _MISPLACED)
+                    return Malformed(Code.BAD_REQUEST, _MISPLACED)
         return command
 
     def _decide(self, record: Record, command: Command) -> None:
@@ -150,11 +170,12 @@ class Batch:
         if record.offset <= self._decided:
             self._take_again(command, outcome)
             return
-        entries: list[Entry] = []
-        for change in outcome.changes:
-            self.at = Position(record.offset, len(entries))
-            entries.append(self._put(change.key, change.row))
-        if entries:
+        if outcome.changes:
+            entries = [
+                Entry(put.key, put.value, Position(record.offset, number))
+                for number, put in enumerate(self._put(outcome.changes))
+            ]
+            self.at = entries[-1].at
             self.entries.append(entries)
             self.effects += outcome.effects
         self.outcomes["done"] += 1
@@ -171,10 +192,13 @@ class Batch:
         elif outcome.result is not None:
             self._answer(command, {"result": outcome.result})
 
-    def _put(self, key: bytes, row: Any) -> Entry:
-        value = None if row is None else _encode(row)
-        self.overlay.put(key, row, value)
-        return Entry(key, value, self.at)
+    def _put(self, changes: Sequence[Change]) -> list[Put]:
+        puts = [
+            Put(change.key, change.row, None if change.row is None else _encode(change.row))
+            for change in changes
+        ]
+        self.overlay.put(puts)
+        return puts
 
     def _answer(
         self, command: Command, payload: dict[str, Any], outcome: str | None = None

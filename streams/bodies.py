@@ -7,6 +7,8 @@ import orjson
 
 from streams.errors import Code, Malformed
 
+_LINE_FEED, _CARRIAGE_RETURN = b"\n\r"
+
 
 def readable(body: msgspec.Raw, limit: int) -> msgspec.Raw:
     """A body that every reader gets as it is: within `limit` bytes, on one line, and read by all parsers."""
@@ -17,7 +19,7 @@ def readable(body: msgspec.Raw, limit: int) -> msgspec.Raw:
         orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise Malformed(Code.BAD_REQUEST, f"body: {error}") from None
-    if b"\n" in content or b"\r" in content:
+    if _LINE_FEED in content or _CARRIAGE_RETURN in content:
         return msgspec.Raw(msgspec.json.format(content, indent=-1))
     return body
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -13,6 +13,15 @@ from streams.schemas import ReplyTo
 from tables.overlay import Overlay, Row
 from tables.partition import Partition
 from tables.rows import Position
+
+
+class Record(Protocol):
+    """What is read of a Kafka record."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
 
 
 class Change(Struct, frozen=True):
@@ -83,14 +92,17 @@ class Agent(Protocol):
     def keys(self, command: Any) -> Iterable[str]:
         """The keys that a command is about: all must belong to its partition."""
 
-    def prefetch(self, rows: Overlay, commands: Iterable[Command]) -> None:
-        """Read in bulk what the commands will ask for."""
+    def prefetch(self, rows: Overlay, commands: Sequence[Any]) -> None:
+        """Read in bulk what the commands will ask for; what is no command is among them."""
 
     def is_query(self, command: Command) -> bool:
         """Whether a command only asks: it is answered once its batch is kept."""
 
     def view(self, rows: Overlay) -> Any:
         """A batch's rows in the form that `decide` reads."""
+
+    def decide_run(self, view: Any, commands: Iterable[tuple[Record, Any]]) -> list[Change]:
+        """The rows of the first commands, one each, as far as `decide` would give each just one row and no more."""
 
     def decide(self, view: Any, command: Command, moment: Moment) -> Outcome:
         """What the command does, given the rows so far; raises `Refused`."""

@@ -24,7 +24,8 @@ AUTHOR = "author:"
 
 _mailbox = re.compile(MAILBOX_PATTERN)
 _name = re.compile(NAME_PATTERN)
-_uuid = re.compile(UUID_PATTERN)
+_ANY_HEX = bytes.maketrans(b"123456789abcdefABCDEF", b"0" * 21)
+_UUID_OF_ZEROS = b"00000000-0000-0000-0000-000000000000"
 _REMEMBERED = 100_000
 
 
@@ -59,8 +60,8 @@ def is_mailbox(text: str) -> bool:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether `text` is a UUID in its usual form."""
-    return _uuid.match(text) is not None
+    """Whether `text` is a UUID in its usual form, as UUID_PATTERN says; quicker than that."""
+    return text.isascii() and text.encode().translate(_ANY_HEX) == _UUID_OF_ZEROS
 
 
 def parse_mailbox(text: str) -> MailboxId:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from streams.errors import Code, Refused
 from tables.rows import Rate
@@ -16,23 +16,29 @@ from tables.rows import Rate
 _MICROSECONDS = 1_000_000
 
 
-def advance(arrival: int, rate: Rate, now: int) -> tuple[int, int]:
+class Pace(NamedTuple):
+    """A rate in microseconds: from one message to the next, and how far ahead of that a burst may be."""
+
+    interval: int
+    tolerance: int
+
+
+@lru_cache
+def pace_of(rate: Rate) -> Pace:
+    """The pace of so many messages per second."""
+    per_second, burst = rate
+    interval = _MICROSECONDS / per_second
+    return Pace(int(interval), int(burst * interval))
+
+
+def advance(arrival: int, pace: Pace, now: int) -> tuple[int, int]:
     """One more message at `now`: the arrival time after it, and how long it should wait (0: it fits).
 
     All in microseconds.
     """
-    interval, tolerance = _pace(rate)
+    interval, tolerance = pace
     after = max(now, arrival) + interval
-    early = after - now - tolerance
-    return after, max(0, early)
-
-
-@lru_cache
-def _pace(rate: Rate) -> tuple[int, int]:
-    """The microseconds between two messages, and how far ahead of that pace a burst may be."""
-    per_second, burst = rate
-    interval = _MICROSECONDS / per_second
-    return int(interval), int(burst * interval)
+    return after, max(0, after - now - tolerance)
 
 
 def refuse(early: int) -> NoReturn:

@@ -23,7 +23,21 @@ def member_key(mailbox: str, user: str) -> bytes:
 
 def message_key(mailbox: str, seq: int) -> bytes:
     """Key of a Message row; keys sort in seq order."""
-    return b"%b/m/%016d" % (mailbox.encode(), seq)
+    return _message_keys(mailbox) % seq
+
+
+@lru_cache(_KEYS)
+def _message_keys(mailbox: str) -> bytes:
+    # Names hold no percent sign.
+    return f"{mailbox}/m/%016d".encode()
+
+
+def mailbox_of_message(key: bytes) -> str:
+    """The mailbox of a Message row."""
+    return key[:-_BEHIND_MAILBOX].decode()
+
+
+_BEHIND_MAILBOX = len(message_key("", 0))
 
 
 def cursor_key(user: str, mailbox: str) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from tables.rows import Position
 
@@ -21,17 +24,34 @@ class Row(Protocol):
     def at(self) -> Position: ...
 
 
+class Put(Struct, frozen=True, gc=False):
+    """A row, typed and as its bytes in the log, on its way under its key; None removes the key."""
+
+    key: bytes
+    row: Row | None
+    value: bytes | None
+
+
 class Layout(Protocol):
-    """What a table's rows mean: how to decode one, and which local keys follow from it."""
+    """What a table's rows mean: how to decode one, and which local keys follow from it.
+
+    bulk: types of rows of which many are derived from at once; others have all rows before them put.
+    """
+
+    bulk: frozenset[type]
 
     def decode(self, key: bytes, value: bytes) -> Row:
         """The typed row; `ValueError` (msgspec's errors are) if it isn't one."""
 
-    def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:
-        """Bring the derived keys in line with a row that is about to be put (None: removed)."""
+    def derive(self, rows: Overlay, puts: Sequence[Put]) -> None:
+        """Bring the derived keys in line with a row, or many of one type in `bulk`, about to be put."""
 
 
 _ABSENT = object()
+
+
+def _type_of_row(put: Put) -> type:
+    return type(put.row)
 
 
 class Overlay:
@@ -80,11 +100,16 @@ class Overlay:
         for key, value in zip(wanted, self._partition.raw_many(wanted), strict=True):
             self._now[key] = None if value is None else decode(value)
 
-    def put(self, key: bytes, row: Row | None, value: bytes | None) -> None:
-        """Add a logged row (`value`: its bytes in the log), with all that is derived from it."""
-        self._layout.derive(self, key, row)
-        self._now[key] = row
-        self.rows[key] = value
+    def put(self, puts: Iterable[Put]) -> None:
+        """Add logged rows, with all that is derived from them."""
+        now, rows = self._now, self.rows
+        for kind, group in groupby(puts, _type_of_row):
+            alike = list(group)
+            for some in [alike] if kind in self._layout.bulk else zip(alike, strict=True):
+                self._layout.derive(self, some)
+                for one in some:
+                    now[one.key] = one.row
+                    rows[one.key] = one.value
 
     def put_derived(self, key: bytes, value: Any) -> None:
         """Set a derived key (None removes it)."""

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from rocksdict import AccessType, Options, Rdict, ReadOptions, WriteBatch
 
-from tables.overlay import Decode, Layout, Overlay, Row
+from tables.overlay import Decode, Layout, Overlay, Put, Row
 from tables.rows import AT_HEADER, ORIGIN, Position
 
 log = structlog.get_logger(__name__)
@@ -163,16 +163,21 @@ class Partition:
         overlay = self.overlay()
         at = self._progress.at
         displaced = set(self._progress.displaced)
+        taken: list[Put] = []
         for record in records:
             if record.offset < self._progress.next_offset:
                 continue
             row, position = self._read(record)
             if position > at:
-                overlay.put(record.key, row, record.value)
+                taken.append(Put(record.key, row, record.value))
                 displaced.discard(record.key)
                 at = position
-            elif position != ORIGIN or overlay.raw(record.key) is not None:
+                continue
+            overlay.put(taken)
+            taken.clear()
+            if position != ORIGIN or overlay.raw(record.key) is not None:
                 displaced.add(record.key)
+        overlay.put(taken)
         if records:
             next_offset = max(records[-1].offset + 1, self._progress.next_offset)
             self.keep(overlay, at, next_offset, sorted(displaced))

@@ -47,7 +47,7 @@ from streams.feeds.limits import FeedLimits
 from streams.ids import SYSTEM, author_of
 from streams.mailboxes.view import View
 from streams.partitioning import partition_of
-from streams.rate import advance, refuse
+from streams.rate import advance, pace_of, refuse
 from tables.keys import member_key, message_key, pushing_key, state_key
 from tables.rows import (
     NO_BODY,
@@ -232,7 +232,8 @@ def post(outbox: _Outbox, c: Post) -> Outcome:
     if seq is not None:
         return _posted_before(outbox, c, seq)
     head = outbox.view.head(c.mailbox)
-    arrival, early = advance(head.arrival, outbox.state.policy.member_rate, outbox.now * 1_000)
+    pace = pace_of(outbox.state.policy.member_rate)
+    arrival, early = advance(head.arrival, pace, outbox.now * 1_000)
     if early and c.by != SYSTEM:
         refuse(early)
     row = Message(

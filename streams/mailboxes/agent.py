@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ from streams.commands import (
     Send,
     decode_mailbox_command,
 )
-from streams.decisions import Moment, Outcome
+from streams.decisions import Change, Moment, Outcome, Record
 from streams.feeds.commands import Edit, OutboxQuery, Post
 from streams.feeds.queries import answer_outbox, outboxes_of
 from streams.mailboxes import queries, rules
@@ -62,6 +62,8 @@ class MailboxAgent:
     def keys(self, command: Any) -> tuple[str, ...]:
         """The mailboxes that a command is about; none where it is about the whole partition."""
         kind = type(command)
+        if kind is Send:
+            return (command.mailbox,)
         if kind is RenewLease or (kind is Query and command.what == "boards"):
             return ()
         if kind is Announce or kind is Query:
@@ -74,7 +76,7 @@ class MailboxAgent:
         """The mailboxes as a batch sees them."""
         return View(rows)
 
-    def prefetch(self, rows: Overlay, commands: Iterable[Any]) -> None:
+    def prefetch(self, rows: Overlay, commands: Sequence[Any]) -> None:
         """Look up all message ids at once: nearly always a miss, answered by the filter."""
         with_id = (c for c in commands if type(c) is Send or type(c) is Post)
         rows.prefetch([id_key(c.mailbox, c.id) for c in with_id], decode_seq)
@@ -83,14 +85,18 @@ class MailboxAgent:
         """Whether a command only asks."""
         return type(command) in _QUERIES
 
+    def decide_run(self, view: View, commands: Iterable[tuple[Record, Any]]) -> list[Change]:
+        """The rows of the messages with which the commands begin."""
+        return rules.send_run(view, commands)
+
     def decide(self, view: View, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""
+        if type(command) is Send:
+            return _sent(view, command, rules.decide(view, command, moment, self._limits))
+        view.seats.clear()
         if type(command) in _ROUTING:
             return routes.decide(view.routes, command, moment, self._delivery_partitions)
-        outcome = rules.decide(view, command, moment, self._limits)
-        if type(command) is Send and command.reply is not None and outcome.result is None:
-            return _answered(view, command, outcome)
-        return outcome
+        return rules.decide(view, command, moment, self._limits)
 
     def answer(self, partition: Partition, query: Any) -> dict[str, Any]:
         """The answer to a query; raises `Refused`."""
@@ -99,9 +105,13 @@ class MailboxAgent:
         return queries.answer(partition, query)
 
 
-def _answered(view: View, c: Send, outcome: Outcome) -> Outcome:
-    """The outcome of a send with a receipt for a gateway that its row isn't forwarded to."""
-    if c.reply is None or not view.routes.passes_by(c.reply.to, c.mailbox):
+def _sent(view: View, c: Send, outcome: Outcome) -> Outcome:
+    """The outcome of a send, with a receipt for a gateway that its row isn't forwarded to."""
+    if len(outcome.changes) > 1:
+        view.seats.clear()
+    if c.reply is None or outcome.result is not None:
+        return outcome
+    if not view.routes.passes_by(c.reply.to, c.mailbox):
         return outcome
     row: Any = (
         outcome.changes[0].row

@@ -11,7 +11,10 @@ table rebuilt from a compacted log equals the one that wrote it:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from types import NoneType
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -26,8 +29,8 @@ from streams.public.layout import (
     with_entry,
 )
 from streams.routes.rules import decode_lease, decode_route
-from tables.keys import message_key, parse_key
-from tables.overlay import Overlay, Row
+from tables.keys import mailbox_of_message, message_key, parse_key
+from tables.overlay import Overlay, Put, Row
 from tables.rows import AnyEntry, Member, Message, PublicEntry, Pushing, State
 
 
@@ -80,6 +83,8 @@ def recall_prefix(mailbox: str) -> bytes:
 class MailboxLayout:
     """How mailbox rows are read, and what follows from them."""
 
+    bulk: frozenset[type] = frozenset((Message,))
+
     def decode(self, key: bytes, value: bytes) -> Row:
         """The typed row."""
         mailbox, kind, _ = parse_key(key)
@@ -98,31 +103,52 @@ class MailboxLayout:
                 return decode_lease(value)
         raise ValueError(f"no row of a mailbox has the key {key!r}")
 
-    def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:
-        """Bring the derived keys in line with a row."""
-        if type(row) is Message:
-            _message_put(rows, key.decode().partition("/")[0], row)
-        elif isinstance(row, PublicEntry):
-            _entry_put(rows, parse_key(key).owner, row)  # type: ignore[arg-type]
-        elif row is None:
-            mailbox, kind, seq = parse_key(key)
-            if kind == "m" and seq.isdecimal() and not mailbox.startswith(PUBLIC):
-                _message_removed(rows, mailbox, int(seq))
+    def derive(self, rows: Overlay, puts: Sequence[Put]) -> None:
+        """Bring the derived keys in line with rows."""
+        kind: Any = type(puts[0].row)
+        if kind is Message:
+            _messages_put(rows, puts)
+        elif issubclass(kind, PublicEntry):
+            for put in puts:
+                _entry_put(rows, parse_key(put.key).owner, put.row)  # type: ignore[arg-type]
+        elif kind is NoneType:
+            for put in puts:
+                _removed(rows, put.key)
 
 
-def _message_put(rows: Overlay, mailbox: str, message: Message) -> None:
-    seq, (of_mailbox, of_member) = message.seq, message.rate
-    key = head_key(mailbox)
-    head = rows.get(key, decode_last)
-    if head is None or seq >= head.seq:
-        rows.put_derived(key, Last(seq, of_mailbox))
-    key = own_key(mailbox, message.sender)
-    own = rows.get(key, decode_last)
-    if own is None or seq >= own.seq:
-        rows.put_derived(key, Last(seq, of_member))
-    rows.put_derived(id_key(mailbox, message.id), seq)
-    if message.recalled:
-        rows.put_derived(recall_key(mailbox, message.recalled, seq), 0)
+def _messages_put(rows: Overlay, puts: Iterable[Put]) -> None:
+    """Take each mailbox's and each sender's last message after all, not after every one."""
+    heads: dict[str, Message] = {}
+    owns: dict[tuple[str, str], Message] = {}
+    for put in puts:
+        message: Message = put.row  # type: ignore[assignment]
+        mailbox, seq = mailbox_of_message(put.key), message.seq
+        head = heads.get(mailbox)
+        if head is None or seq >= head.seq:
+            heads[mailbox] = message
+        place = mailbox, message.sender
+        own = owns.get(place)
+        if own is None or seq >= own.seq:
+            owns[place] = message
+        rows.put_derived(id_key(mailbox, message.id), seq)
+        if message.recalled:
+            rows.put_derived(recall_key(mailbox, message.recalled, seq), 0)
+    for mailbox, message in heads.items():
+        _last_put(rows, head_key(mailbox), Last(message.seq, message.rate[0]))
+    for (mailbox, sender), message in owns.items():
+        _last_put(rows, own_key(mailbox, sender), Last(message.seq, message.rate[1]))
+
+
+def _last_put(rows: Overlay, key: bytes, last: Last) -> None:
+    before = rows.get(key, decode_last)
+    if before is None or last.seq >= before.seq:
+        rows.put_derived(key, last)
+
+
+def _removed(rows: Overlay, key: bytes) -> None:
+    mailbox, kind, seq = parse_key(key)
+    if kind == "m" and seq.isdecimal() and not mailbox.startswith(PUBLIC):
+        _message_removed(rows, mailbox, int(seq))
 
 
 def _entry_put(rows: Overlay, mailbox: str, entry: AnyEntry) -> None:

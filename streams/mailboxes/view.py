@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from msgspec import Struct
+
 from streams.mailboxes import layout
 from streams.mailboxes.layout import NONE, Last
 from streams.public.layout import Standing, decode_entry, decode_standing, standing_key
+from streams.rate import Pace
 from streams.routes.rules import Routes
 from tables.keys import member_key, message_key, pushing_key, state_key
 from tables.overlay import Decode
 from tables.rows import AnyEntry, Member, Message, Pushing, State
+
+
+class Seat(Struct, frozen=True, gc=False):
+    """A sender in a mailbox: what all their messages there have in common, as long as only messages come.
+
+    muted: until when, in ms since 1970.
+    """
+
+    state: State
+    member: Member | None
+    muted: int
+    mailbox_pace: Pace
+    member_pace: Pace
 
 
 class Rows(Protocol):
@@ -25,13 +41,15 @@ class Rows(Protocol):
 class View:
     """Typed reading of rows."""
 
-    __slots__ = ("_find", "_get", "_scan", "routes")
+    __slots__ = ("_find", "_get", "_scan", "routes", "seats")
 
     def __init__(self, rows: Rows) -> None:
         self._get = rows.get
         self._find = rows.find
         self._scan = rows.scan
         self.routes = Routes(rows)
+        self.seats: dict[tuple[str, str], Seat] = {}
+        """By mailbox and user; to be cleared where other rows than a message may follow."""
 
     def state(self, mailbox: str) -> State | None:
         """The mailbox, if it exists."""

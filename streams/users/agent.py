@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from streams.commands import (
     UserQuery,
     decode_user_command,
 )
-from streams.decisions import Change, Moment, Outcome
+from streams.decisions import Change, Moment, Outcome, Record
 from streams.errors import Code, Refused
 from streams.feeds import followers
 from streams.feeds.commands import FeedQuery, FollowersCommand, KeepSnapshot, Pushed, Seen
@@ -57,7 +57,7 @@ class UserAgent:
         """Decode and validate a record; raises `Malformed`."""
         return decode_user_command(key, value)
 
-    def prefetch(self, rows: Overlay, commands: Iterable[Any]) -> None:
+    def prefetch(self, rows: Overlay, commands: Sequence[Any]) -> None:
         """Look up all cursors, and whom pushes are for, at once."""
         moves = (c for c in commands if type(c) in _MOVES)
         rows.prefetch({cursor_key(c.user, c.mailbox): None for c in moves}, decode_cursor)
@@ -82,6 +82,10 @@ class UserAgent:
     def is_query(self, command: Any) -> bool:
         """Whether a command only asks."""
         return type(command) is UserQuery or type(command) is FeedQuery
+
+    def decide_run(self, rows: Overlay, commands: Iterable[tuple[Record, Any]]) -> list[Change]:
+        """None: each of them is decided for itself."""
+        return []
 
     def decide(self, rows: Overlay, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""

@@ -13,12 +13,14 @@ Both are kept for the `COUNTED` entries up to the newest, which bounds the rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from streams.feeds import inboxes
 from streams.routes.rules import decode_lease, decode_route
 from tables.keys import parse_key
-from tables.overlay import Overlay, Row
+from tables.overlay import Overlay, Put, Row
 from tables.rows import Cursor
 
 COUNTED = 1_000
@@ -86,6 +88,8 @@ class Totals:
 class UserLayout:
     """How user rows are read, and what follows from them."""
 
+    bulk: frozenset[type] = frozenset()
+
     def decode(self, key: bytes, value: bytes) -> Row:
         """The typed row."""
         kind = parse_key(key).kind
@@ -98,12 +102,14 @@ class UserLayout:
                 return decode_lease(value)
         return inboxes.decode(key, kind, value)
 
-    def derive(self, rows: Overlay, key: bytes, row: Row | None) -> None:
-        """Bring totals and inboxes in line with a row."""
-        if not isinstance(row, Cursor):
-            inboxes.derive(rows, key, row)
-        elif row.counts or row.stages:
-            _take_counts(rows, parse_key(key).name, row)
+    def derive(self, rows: Overlay, puts: Sequence[Put]) -> None:
+        """Bring totals and inboxes in line with rows."""
+        for put in puts:
+            row = put.row
+            if not isinstance(row, Cursor):
+                inboxes.derive(rows, put.key, row)
+            elif row.counts or row.stages:
+                _take_counts(rows, parse_key(put.key).name, row)
 
 
 def _take_counts(rows: Overlay, mailbox: str, row: Cursor) -> None:

@@ -10,7 +10,7 @@ from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
 from streams.mailboxes.view import View
-from tables.overlay import Overlay
+from tables.overlay import Overlay, Put
 from tables.rows import Position
 from tests.rules.commands import Command
 
@@ -50,7 +50,7 @@ class Rules:
         outcome = self._agent.decide(self.view, decoded, Moment(self._offset, now))
         for number, change in enumerate(outcome.changes):
             assert change.row is None or change.row.at == Position(self._offset, number)
-            self._rows.put(change.key, change.row, None)
+            self._rows.put([Put(change.key, change.row, None)])
         self.effects += outcome.effects
         return outcome
 

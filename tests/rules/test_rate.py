@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.rate import advance
+from streams.rate import advance, pace_of
 from tests.rules.model import Bucket
 
 # Rates whose interval is a whole number of microseconds, so that both sides are exact.
@@ -19,7 +19,7 @@ def test_it_lets_through_what_a_token_bucket_lets_through(rate, waits, now):
     bucket, arrival = Bucket(*rate), 0
     for wait in waits:
         now += wait
-        after, early = advance(arrival, rate, now * 1_000)
+        after, early = advance(arrival, pace_of(rate), now * 1_000)
         if bucket.has_one(now):
             assert early == 0
             bucket.tokens -= 1
@@ -36,7 +36,7 @@ def test_any_rate_lets_through_no_more_than_its_burst_and_what_time_gives(rate, 
     now = arrival = passed = 0
     for wait in waits:
         now += wait
-        after, early = advance(arrival, rate, now * 1_000)
+        after, early = advance(arrival, pace_of(rate), now * 1_000)
         if not early:
             arrival, passed = after, passed + 1
     per_second, burst = map(Fraction, rate)
@@ -49,13 +49,13 @@ def test_any_rate_lets_through_no_more_than_its_burst_and_what_time_gives(rate, 
 def test_the_burst_fits_at_once_and_no_more(rate):
     arrival = 0
     for _ in range(int(rate[1])):
-        arrival, early = advance(arrival, rate, 1_700_000_000_000_000)
+        arrival, early = advance(arrival, pace_of(rate), 1_700_000_000_000_000)
         assert early == 0
-    assert advance(arrival, rate, 1_700_000_000_000_000)[1] == 1_000_000 / rate[0]
+    assert advance(arrival, pace_of(rate), 1_700_000_000_000_000)[1] == 1_000_000 / rate[0]
 
 
 @given(rates, st.integers(0, 2**41), st.integers(0, 10**12))
 def test_waiting_as_long_as_told_is_enough(rate, now, ahead):
     arrival = now * 1_000 + ahead
-    _, early = advance(arrival, rate, now * 1_000)
-    assert advance(arrival, rate, now * 1_000 + early)[1] == 0
+    _, early = advance(arrival, pace_of(rate), now * 1_000)
+    assert advance(arrival, pace_of(rate), now * 1_000 + early)[1] == 0

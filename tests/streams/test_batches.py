@@ -1,11 +1,25 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.batches import Batch
 from streams.errors import Code
 from tables.journal import Entry
 from tables.rows import Position
-from tests.tables.logs import Log, Record, Writer, agent, contents, open_partition, records_of
+from tests.tables.logs import (
+    Log,
+    Record,
+    Writer,
+    agent,
+    contents,
+    open_partition,
+    opened,
+    records_of,
+)
 
 GROUP = "group:g"
 REPLY = {"to": "gw", "partition": 3, "ref": 7}
@@ -84,6 +98,9 @@ class Failing:
 
     def __getattr__(self, name):
         return getattr(self._inner, name)
+
+    def decide_run(self, view, commands):
+        raise ZeroDivisionError("defect")
 
     def decide(self, view, command, moment):
         if moment.offset == self._offset:
@@ -196,3 +213,55 @@ def test_a_batch_ends_before_it_holds_up_the_worker_and_the_next_goes_on(partiti
     assert len(rows) > 2
     members = [key for key in contents(partition) if key.startswith(b"group:g/u/")]
     assert members == [f"group:g/u/{name}".encode() for name in ["ann", *names]]
+
+
+_BY = ("ann", "bob", "eve")
+_steps = st.one_of(
+    st.tuples(st.just("send"), st.sampled_from(_BY), st.integers(10, 14), st.integers(0, 1)),
+    st.tuples(st.just("send"), st.sampled_from(_BY), st.integers(20, 60), st.just(0)),
+    st.tuples(st.just("mute"), st.sampled_from(_BY), st.integers(100, 140), st.just(0)),
+    st.tuples(st.just("leave"), st.sampled_from(_BY), st.integers(200, 240), st.just(0)),
+    st.tuples(st.just("join"), st.sampled_from(_BY), st.integers(300, 340), st.just(0)),
+    st.tuples(st.just("policy"), st.sampled_from(_BY), st.integers(400, 440), st.integers(1, 2)),
+)
+
+
+def _step(kind, by, number, other):
+    match kind:
+        case "send":
+            return command("send", number, by, body=other)
+        case "mute":
+            return command("mute", number, by, member="bob", until=5_000)
+        case "policy":
+            rate = [1.0, float(other)]
+            return command("policy", number, by, policy={"member_rate": rate, "retain": other - 1})
+    return command(kind, number, by)
+
+
+@given(st.lists(_steps, max_size=60), st.integers(0, 3))
+def test_sends_decided_in_a_run_are_decided_as_one_by_one(steps, pace):
+    made = [command("create", 0), command("join", 1, members=["bob"])]
+    commands = made + [_step(*step) for step in steps]
+    given_records = records_of([(1_000 + pace * n, one) for n, one in enumerate(commands)], 0)
+    with TemporaryDirectory() as folder, opened(Path(folder)) as partition:
+        batch, alone = Batch(agent(), partition), Batch(OneByOne(agent()), partition)
+        batch.decide(given_records)
+        alone.decide(given_records)
+        assert batch.entries == alone.entries
+        assert batch.replies == alone.replies
+        assert (batch.outcomes, batch.at) == (alone.outcomes, alone.at)
+        assert batch.overlay.rows == alone.overlay.rows
+        assert batch.overlay.derived == alone.overlay.derived
+
+
+class OneByOne:
+    """An agent that decides nothing in a run."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    def decide_run(self, view, commands):
+        return []

@@ -56,6 +56,8 @@ def key_of(command: Command) -> str:
 class AnyLayout:
     """Rows of mailboxes and of users side by side, so that one test holds for both tables."""
 
+    bulk = MailboxLayout.bulk
+
     def __init__(self) -> None:
         self._users = dict.fromkeys(_KINDS_OF_USERS, UserLayout())
         self._mailboxes = MailboxLayout()
@@ -66,8 +68,8 @@ class AnyLayout:
     def decode(self, key: bytes, value: bytes) -> Any:
         return self._layout(key).decode(key, value)
 
-    def derive(self, rows: Any, key: bytes, row: Any) -> None:
-        self._layout(key).derive(rows, key, row)
+    def derive(self, rows: Any, puts: Any) -> None:
+        self._layout(puts[0].key).derive(rows, puts)
 
 
 class AnyAgent(MailboxAgent):

@@ -4,6 +4,7 @@ import pytest
 
 from streams.mailboxes import layout
 from tables.keys import cursor_key, member_key, message_key, parse_key, state_key
+from tables.overlay import Put
 from tables.partition import LogRecord, header_position
 from tables.rows import ORIGIN, Member, Position
 from tests.tables.logs import Log, Writer, contents, open_partition, records_of
@@ -188,8 +189,8 @@ def test_an_overlay_shows_its_rows_over_what_is_kept_and_writes_nothing(partitio
     partition.apply([row(0, BOB, member(4)), row(1, CID, member(5))])
     before = contents(partition)
     overlay = partition.overlay()
-    overlay.put(BOB, Member(Position(6, 0), 3), member(6, 3))
-    overlay.put(CID, None, None)
+    overlay.put([Put(BOB, Member(Position(6, 0), 3), member(6, 3))])
+    overlay.put([Put(CID, None, None)])
     assert overlay.find(BOB, layout.decode_member).joined == 3
     assert overlay.get(CID, layout.decode_member) is None
     assert (overlay.raw(BOB), overlay.raw(CID)) == (member(6, 3), None)
@@ -200,7 +201,7 @@ def test_an_overlay_shows_its_rows_over_what_is_kept_and_writes_nothing(partitio
 def test_reading_in_bulk_never_hides_a_row_of_the_batch(partition):
     partition.apply([row(0, BOB, member(4))])
     overlay = partition.overlay()
-    overlay.put(BOB, Member(Position(6, 0), 3), member(6, 3))
+    overlay.put([Put(BOB, Member(Position(6, 0), 3), member(6, 3))])
     overlay.prefetch([BOB, CID], layout.decode_member)
     assert overlay.find(BOB, layout.decode_member).joined == 3
     assert overlay.find(CID, layout.decode_member) is None
