@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from streams.batches import Batch
 from streams.errors import Code
+from streams.mailboxes.rules import RETAIN_SLACK
 from tables.journal import Entry
 from tables.rows import Position
 from tests.tables.logs import (
@@ -215,14 +216,14 @@ def test_a_batch_ends_before_it_holds_up_the_worker_and_the_next_goes_on(partiti
     assert members == [f"group:g/u/{name}".encode() for name in ["ann", *names]]
 
 
-_BY = ("ann", "bob", "eve")
+_send = st.tuples(st.just("send"), st.sampled_from(("ann", "bob")), st.integers(10, 25), st.just(0))
 _steps = st.one_of(
-    st.tuples(st.just("send"), st.sampled_from(_BY), st.integers(10, 14), st.integers(0, 1)),
-    st.tuples(st.just("send"), st.sampled_from(_BY), st.integers(20, 60), st.just(0)),
-    st.tuples(st.just("mute"), st.sampled_from(_BY), st.integers(100, 140), st.just(0)),
-    st.tuples(st.just("leave"), st.sampled_from(_BY), st.integers(200, 240), st.just(0)),
-    st.tuples(st.just("join"), st.sampled_from(_BY), st.integers(300, 340), st.just(0)),
-    st.tuples(st.just("policy"), st.sampled_from(_BY), st.integers(400, 440), st.integers(1, 2)),
+    *[_send] * 6,
+    st.tuples(st.just("send"), st.sampled_from(("bob", "eve")), st.just(10), st.integers(0, 1)),
+    st.tuples(st.just("mute"), st.just("ann"), st.integers(100, 140), st.sampled_from((0, 5_000))),
+    st.tuples(st.just("leave"), st.just("bob"), st.integers(200, 240), st.just(0)),
+    st.tuples(st.just("join"), st.just("bob"), st.integers(300, 340), st.just(0)),
+    st.tuples(st.just("policy"), st.just("ann"), st.integers(400, 440), st.integers(1, 30)),
 )
 
 
@@ -231,27 +232,37 @@ def _step(kind, by, number, other):
         case "send":
             return command("send", number, by, body=other)
         case "mute":
-            return command("mute", number, by, member="bob", until=5_000)
+            return command("mute", number, by, member="bob", until=other)
         case "policy":
-            rate = [1.0, float(other)]
-            return command("policy", number, by, policy={"member_rate": rate, "retain": other - 1})
+            return command("policy", number, by, policy={"member_rate": [1.0, float(other)]})
     return command(kind, number, by)
 
 
-@given(st.lists(_steps, max_size=60), st.integers(0, 3))
+@given(st.lists(_steps, min_size=15, max_size=60), st.integers(0, 3))
 def test_sends_decided_in_a_run_are_decided_as_one_by_one(steps, pace):
-    made = [command("create", 0), command("join", 1, members=["bob"])]
-    commands = made + [_step(*step) for step in steps]
-    given_records = records_of([(1_000 + pace * n, one) for n, one in enumerate(commands)], 0)
     with TemporaryDirectory() as folder, opened(Path(folder)) as partition:
-        batch, alone = Batch(agent(), partition), Batch(OneByOne(agent()), partition)
-        batch.decide(given_records)
-        alone.decide(given_records)
-        assert batch.entries == alone.entries
-        assert batch.replies == alone.replies
-        assert (batch.outcomes, batch.at) == (alone.outcomes, alone.at)
-        assert batch.overlay.rows == alone.overlay.rows
-        assert batch.overlay.derived == alone.overlay.derived
+        decided_alike(partition, [_step(*step) for step in steps], pace)
+
+
+def test_a_run_ends_before_a_message_that_trims(partition):
+    sends = [command("send", number, body=number) for number in range(3, 3 + 2 * RETAIN_SLACK)]
+    batch = decided_alike(partition, [command("policy", 2, policy={"retain": 5}), *sends], 100)
+    assert sum(len(entries) > 1 for entries in batch.entries[3:]) == 1
+
+
+def decided_alike(partition, commands, pace):
+    """The batch of some commands to a new group, which is the same without runs."""
+    commands = [command("create", 0), command("join", 1, members=["bob"]), *commands]
+    timed = records_of([(1_000 + pace * n, each) for n, each in enumerate(commands)], 0)
+    batch, alone = Batch(agent(), partition), Batch(OneByOne(agent()), partition)
+    batch.decide(timed)
+    alone.decide(timed)
+    assert batch.entries == alone.entries
+    assert batch.replies == alone.replies
+    assert (batch.outcomes, batch.at) == (alone.outcomes, alone.at)
+    assert batch.overlay.rows == alone.overlay.rows
+    assert batch.overlay.derived == alone.overlay.derived
+    return batch
 
 
 class OneByOne:
