@@ -1,8 +1,10 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.ids import direct_mailbox, is_name, parse_mailbox
+from streams.ids import UUID_PATTERN, direct_mailbox, is_name, is_uuid, parse_mailbox
 from tests.streams.test_commands import BAD_MAILBOXES, BAD_NAMES
 
 names = st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)
@@ -33,3 +35,17 @@ def test_a_bad_name_is_none(name):
 def test_a_bad_mailbox_is_told(mailbox):
     with pytest.raises(ValueError, match="mailbox"):
         parse_mailbox(mailbox)
+
+
+_uuids = st.from_regex(UUID_PATTERN)
+_nearly = st.builds(
+    lambda text, at, sign: text[:at] + sign + text[at + 1 :],
+    _uuids,
+    st.integers(0, 36),
+    st.one_of(st.sampled_from(("", "-", "0", "G", " ", "\n", "é", "٣")), st.characters()),
+)
+
+
+@given(st.one_of(_uuids, _nearly, st.text()))
+def test_a_uuid_is_what_its_pattern_says(text):
+    assert is_uuid(text) == (re.match(UUID_PATTERN, text) is not None)
