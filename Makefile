@@ -2,8 +2,9 @@
 SHELL := /bin/bash
 
 # A distribution's own build comes first: with its profile-guided optimization a worker decides a quarter more.
-PYTHON ?= $(shell for python in /usr/bin/python3 python3.11 python3; do \
-  $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$python && break; done)
+PYTHON ?= $(or $(shell for python in /usr/bin/python3 python3.11 python3; do \
+  $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$python && break; \
+  done),$(error Python 3.11 or newer with its venv module is needed; name one: make PYTHON=...))
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PEERS := .venv-bench/.installed
@@ -18,7 +19,7 @@ help: ## list the targets
 install: $(INSTALLED) ## create .venv with the pinned packages
 
 $(INSTALLED): requirements.txt pyproject.toml
-	test -x $(BIN)/python || $(or $(PYTHON),$(error Python 3.11 or newer with its venv module is needed; name one: make PYTHON=...)) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.txt
 	$(BIN)/pip install -qq --no-deps --editable .
 	touch $@

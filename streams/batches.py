@@ -79,6 +79,7 @@ class Batch:
         self.queries: list[Command] = []
         self.outcomes: Counter[str] = Counter()
         self._size = 0
+        self._in_runs = True
         self._repair()
 
     def _repair(self) -> None:
@@ -112,12 +113,13 @@ class Batch:
 
     def _decide_run(self, pairs: Sequence[tuple[Record, Command | Malformed]], start: int) -> int:
         """Decide at once what can be from `start` on; how many that is."""
-        if pairs[start][0].offset <= self._decided:
+        if not self._in_runs or pairs[start][0].offset <= self._decided:
             return 0
         try:
             changes = self._agent.decide_run(self._view, islice(pairs, start, None))
         except Exception:
-            log.exception("a rule failed, its commands are decided one by one")
+            log.exception("a rule of runs failed, the rest of the batch is decided one by one")
+            self._in_runs = False
             return 0
         if changes:
             self._size += len(changes)

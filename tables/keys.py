@@ -32,14 +32,6 @@ def _message_keys(mailbox: str) -> bytes:
     return f"{mailbox}/m/%016d".encode()
 
 
-def mailbox_of_message(key: bytes) -> str:
-    """The mailbox of a Message row."""
-    return key[:-_BEHIND_MAILBOX].decode()
-
-
-_BEHIND_MAILBOX = len(message_key("", 0))
-
-
 def cursor_key(user: str, mailbox: str) -> bytes:
     """Key of a Cursor row."""
     return f"{user}/c/{mailbox}".encode()

@@ -62,8 +62,6 @@ class MailboxAgent:
     def keys(self, command: Any) -> tuple[str, ...]:
         """The mailboxes that a command is about; none where it is about the whole partition."""
         kind = type(command)
-        if kind is Send:
-            return (command.mailbox,)
         if kind is RenewLease or (kind is Query and command.what == "boards"):
             return ()
         if kind is Announce or kind is Query:
@@ -91,12 +89,13 @@ class MailboxAgent:
 
     def decide(self, view: View, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""
-        if type(command) is Send:
-            return _sent(view, command, rules.decide(view, command, moment, self._limits))
         view.seats.clear()
         if type(command) in _ROUTING:
             return routes.decide(view.routes, command, moment, self._delivery_partitions)
-        return rules.decide(view, command, moment, self._limits)
+        outcome = rules.decide(view, command, moment, self._limits)
+        if type(command) is Send and command.reply is not None and outcome.result is None:
+            return _answered(view, command, outcome)
+        return outcome
 
     def answer(self, partition: Partition, query: Any) -> dict[str, Any]:
         """The answer to a query; raises `Refused`."""
@@ -105,13 +104,9 @@ class MailboxAgent:
         return queries.answer(partition, query)
 
 
-def _sent(view: View, c: Send, outcome: Outcome) -> Outcome:
-    """The outcome of a send, with a receipt for a gateway that its row isn't forwarded to."""
-    if len(outcome.changes) > 1:
-        view.seats.clear()
-    if c.reply is None or outcome.result is not None:
-        return outcome
-    if not view.routes.passes_by(c.reply.to, c.mailbox):
+def _answered(view: View, c: Send, outcome: Outcome) -> Outcome:
+    """The outcome of a send with a receipt for a gateway that its row isn't forwarded to."""
+    if c.reply is None or not view.routes.passes_by(c.reply.to, c.mailbox):
         return outcome
     row: Any = (
         outcome.changes[0].row

@@ -29,7 +29,7 @@ from streams.public.layout import (
     with_entry,
 )
 from streams.routes.rules import decode_lease, decode_route
-from tables.keys import mailbox_of_message, message_key, parse_key
+from tables.keys import message_key, parse_key
 from tables.overlay import Overlay, Put, Row
 from tables.rows import AnyEntry, Member, Message, PublicEntry, Pushing, State
 
@@ -122,7 +122,7 @@ def _messages_put(rows: Overlay, puts: Iterable[Put]) -> None:
     owns: dict[tuple[str, str], Message] = {}
     for put in puts:
         message: Message = put.row  # type: ignore[assignment]
-        mailbox, seq = mailbox_of_message(put.key), message.seq
+        mailbox, seq = put.key.decode().partition("/")[0], message.seq
         head = heads.get(mailbox)
         if head is None or seq >= head.seq:
             heads[mailbox] = message

@@ -68,7 +68,7 @@ def send(view: View, c: Send, moment: Moment, limits: Limits) -> Outcome:
     seq = view.seq_of(c.mailbox, c.id)
     if seq is not None:
         return _sent_before(view, c, seq, moment)
-    seat = view.seats.get((c.mailbox, c.by)) or _take_seat(view, c)
+    seat = _seat(view, c)
     head, own = view.head(c.mailbox), view.own(c.mailbox, c.by)
     row = _next_message(seat, head, own, c, moment.offset, moment.now)
     changes = [Change(message_key(c.mailbox, row.seq), row)]
@@ -101,7 +101,7 @@ def send_run(view: View, commands: Iterable[tuple[Record, Any]]) -> list[Change]
             if seat is None:
                 if mailbox.startswith((PUBLIC, AUTHOR)):
                     break
-                seat = _take_seat(view, c)
+                seat = view.seats[sender] = _seat(view, c)
             head = heads.get(mailbox) or view.head(mailbox)
             own = owns.get(sender) or view.own(mailbox, c.by)
             if not head.seq or seat.state.policy.retain or view.seq_of(mailbox, c.id) is not None:
@@ -142,7 +142,7 @@ def _sent_before(view: View, c: Send, seq: int, moment: Moment) -> Outcome:
     )
 
 
-def _take_seat(view: View, c: Send) -> Seat:
+def _seat(view: View, c: Send) -> Seat:
     state, member = _sender(view, c)
     muted = 0
     if member is not None and member.role == "member":
@@ -150,9 +150,7 @@ def _take_seat(view: View, c: Send) -> Seat:
             raise Refused(Code.FORBIDDEN, "only admins may post here")
         muted = max(member.muted, state.muted)
     policy = state.policy
-    paces = pace_of(policy.mailbox_rate), pace_of(policy.member_rate)
-    seat = view.seats[c.mailbox, c.by] = Seat(state, member, muted, *paces)
-    return seat
+    return Seat(state, member, muted, pace_of(policy.mailbox_rate), pace_of(policy.member_rate))
 
 
 def _sender(view: View, c: Send) -> tuple[State, Member | None]:

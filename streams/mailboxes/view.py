@@ -49,7 +49,7 @@ class View:
         self._scan = rows.scan
         self.routes = Routes(rows)
         self.seats: dict[tuple[str, str], Seat] = {}
-        """By mailbox and user; to be cleared where other rows than a message may follow."""
+        """Of runs of messages, by mailbox and user; cleared where anything else is decided."""
 
     def state(self, mailbox: str) -> State | None:
         """The mailbox, if it exists."""

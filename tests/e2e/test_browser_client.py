@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.conftest import Open, Party
 from tests.e2e.page_client import JITTER, PageClient, tapped
 from tests.e2e.page_tab import Tab
-from tests.processes import ROOT, Gateway, System
+from tests.processes import ROOT, Gateway, System, do_without
 from tests.records import new_id, unique
 from tests.waiting import soon
 
@@ -530,7 +530,7 @@ def tsc() -> list[str]:
     npx = shutil.which("npx")
     command = [npx or "npx", "--yes", "--prefer-offline", "--package", TYPESCRIPT, "tsc"]
     if not npx or subprocess.run([*command, "--version"], capture_output=True).returncode:
-        pytest.skip(f"no {TYPESCRIPT}: the types are not checked")
+        do_without(f"no {TYPESCRIPT}: the types are not checked")
     return command
 
 
