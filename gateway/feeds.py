@@ -224,13 +224,14 @@ class Feeds:
     async def _listen(self, view: View, sources: FeedSources, follows: Iterable[Followed]) -> None:
         """Follow the logs of these authors for a view, and no others."""
         before = view.authors or frozenset()
-        view.authors = frozenset(follow.author for follow in follows)
+        authors = frozenset(follow.author for follow in follows)
         if view.alive:
-            for author in view.authors - before:
+            for author in authors - before:
                 self.outboxes.add(author, view)
-            for author in before - view.authors:
+            for author in before - authors:
                 self.outboxes.remove(author, view)
-        await sources.heard(view.authors - before)
+        view.follow(authors)
+        await sources.heard(authors - before)
 
     async def _extend(self, view: View) -> None:
         last = view.reached

@@ -89,6 +89,12 @@ class View:
         """The place of the newest post."""
         return self.posts[0].place if self.posts else None
 
+    def follow(self, authors: Iterable[str]) -> None:
+        """Take it that the user follows these authors, and nobody else; what was heard of others is forgotten."""
+        self.authors = frozenset(authors)
+        if self.heard is not None:
+            self.heard = [post for post in self.heard if post.id.author in self.authors]
+
     def after(self, last: PostId | None, limit: int) -> list[Post] | None:
         """The posts after a place; None if they go further back than the view."""
         start = 0 if last is None else bisect_right(self.posts, place(last), key=_place_of)

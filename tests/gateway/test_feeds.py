@@ -201,6 +201,25 @@ async def test_a_follow_that_overtakes_the_answer_is_in_the_feed(house):
     assert len((await eva.request("feed"))["posts"]) == 2
 
 
+async def test_what_was_heard_of_an_author_who_is_left_meanwhile_is_not_in_the_feed(house):
+    eva = await house.connect("eva")
+    await follow(eva, "ann", "bob")
+    house.pipeline.asked.clear()
+    house.pipeline.answers_stand_still = True
+    page = asyncio.ensure_future(eva.request("feed"))
+    await until(lambda: house.pipeline.has_answers)
+    house.pipeline.answer()
+    house.pipeline.answers_stand_still = True
+    await until(lambda: house.pipeline.asked["follows"] == 2)
+    await until(lambda: house.pipeline.has_answers)
+    house.pipeline.post("ann")
+    house.pipeline.post("bob")
+    house.pipeline.act("unfollow", "bob", by="eva")
+    house.pipeline.answer()
+    assert [post["author"] for post in (await page)["posts"]] == ["ann"]
+    assert [post["author"] for post in (await eva.request("feed"))["posts"]] == ["ann"]
+
+
 async def test_a_post_that_is_pulled_since_an_answer_was_given_is_in_the_feed(house):
     eva = await house.connect("eva")
     await follow(eva, "ann")
