@@ -72,7 +72,7 @@ class Batch:
         self._view = agent.view(self.overlay)
         self.at = partition.progress.at
         self._decided = self.at.offset
-        self.entries: list[list[Entry]] = []
+        self.entries: list[Sequence[Entry]] = []
         self.effects: list[Effect] = []
         self.replies: list[Reply] = []
         self.dead_letters: list[DeadLetter] = []
@@ -88,7 +88,7 @@ class Batch:
             row = self._partition.current(key)
             self.at = Position(self.at.offset, self.at.number + 1)
             moved = None if row is None else msgspec.structs.replace(row, at=self.at)  # type: ignore[type-var]
-            self.entries.append([Entry(key, self._put([Change(key, moved)])[0].value, self.at)])
+            self.entries.append(self._put([Change(key, moved)], [self.at]))
 
     def decide(self, records: Sequence[Record]) -> int:
         """Decide records until the batch is full, and return how many: at least one, if there is one.
@@ -124,11 +124,9 @@ class Batch:
         if changes:
             self._size += len(changes)
             self.outcomes["done"] += len(changes)
-            self.at = changes[-1].row.at  # type: ignore[union-attr]
-            self.entries += [
-                [Entry(put.key, put.value, put.row.at)]  # type: ignore[union-attr]
-                for put in self._put(changes)
-            ]
+            places = [change.row.at for change in changes]  # type: ignore[union-attr]
+            self.at = places[-1]
+            self.entries += zip(self._put(changes, places), strict=True)
         return len(changes)
 
     def _decide_one(self, record: Record, command: Command | Malformed) -> int:
@@ -173,12 +171,9 @@ class Batch:
             self._take_again(command, outcome)
             return
         if outcome.changes:
-            entries = [
-                Entry(put.key, put.value, Position(record.offset, number))
-                for number, put in enumerate(self._put(outcome.changes))
-            ]
-            self.at = entries[-1].at
-            self.entries.append(entries)
+            places = [Position(record.offset, number) for number in range(len(outcome.changes))]
+            self.at = places[-1]
+            self.entries.append(self._put(outcome.changes, places))
             self.effects += outcome.effects
         self.outcomes["done"] += 1
         if outcome.result is not None:
@@ -194,10 +189,10 @@ class Batch:
         elif outcome.result is not None:
             self._answer(command, {"result": outcome.result})
 
-    def _put(self, changes: Sequence[Change]) -> list[Put]:
+    def _put(self, changes: Sequence[Change], places: Sequence[Position]) -> list[Put]:
         puts = [
-            Put(change.key, change.row, None if change.row is None else _encode(change.row))
-            for change in changes
+            Put(change.key, None if change.row is None else _encode(change.row), at, change.row)
+            for change, at in zip(changes, places, strict=True)
         ]
         self.overlay.put(puts)
         return puts

@@ -8,6 +8,7 @@ each with an example.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import msgspec
@@ -98,10 +99,10 @@ class Mute(MailboxCommand, frozen=True, tag="mute"):
     member: Name | None = None
 
 
-class Send(MailboxCommand, frozen=True, tag="send"):
+class Send(MailboxCommand, frozen=True, gc=False, tag="send"):
     """Send a message. The same `id` again is the same message."""
 
-    # Checked by `_check_names`: as patterns they would cost as much as all the rest of a send.
+    # Checked on decoding: as patterns they would cost as much as all the rest of a send.
     mailbox: str
     by: str
     id: str
@@ -300,6 +301,8 @@ AnyUserCommand = (
 
 _Command = TypeVar("_Command")
 
+_REMEMBERED = 100_000
+
 _decode_mailbox_command = msgspec.json.Decoder(AnyMailboxCommand).decode
 _decode_user_command = msgspec.json.Decoder(AnyUserCommand).decode
 
@@ -307,25 +310,28 @@ _decode_user_command = msgspec.json.Decoder(AnyUserCommand).decode
 def decode_mailbox_command(key: bytes | None, value: bytes | None) -> AnyMailboxCommand:
     """Decode and validate one record of the mailbox commands; `Malformed` says what is wrong."""
     command: AnyMailboxCommand = _decoded(_decode_mailbox_command, value)
+    expected = _key_of(command.mailbox)
     if type(command) is Send:
-        _check_names(command)
-    if key != command.mailbox.encode():
+        if not is_user(command.by):
+            _refuse_name("by", NAME_PATTERN)
+        if not is_uuid(command.id):
+            _refuse_name("id", UUID_PATTERN)
+    if key != expected:
         raise Malformed(Code.BAD_REQUEST, "the record's key must be the mailbox id")
-    if command.mailbox.startswith("direct:"):
-        try:
-            parse_mailbox(command.mailbox)
-        except ValueError as error:
-            raise Malformed(Code.BAD_REQUEST, str(error)) from None
     return command
 
 
-def _check_names(command: Send) -> None:
-    if not is_mailbox(command.mailbox):
+@lru_cache(_REMEMBERED)
+def _key_of(mailbox: str) -> bytes:
+    """The key of a mailbox's commands; remembered, since the same ones come again and again."""
+    if not is_mailbox(mailbox):
         _refuse_name("mailbox", MAILBOX_PATTERN)
-    if not is_user(command.by):
-        _refuse_name("by", NAME_PATTERN)
-    if not is_uuid(command.id):
-        _refuse_name("id", UUID_PATTERN)
+    if mailbox.startswith("direct:"):
+        try:
+            parse_mailbox(mailbox)
+        except ValueError as error:
+            raise Malformed(Code.BAD_REQUEST, str(error)) from None
+    return mailbox.encode()
 
 
 def _refuse_name(field: str, pattern: str) -> NoReturn:
@@ -350,7 +356,8 @@ def _decoded(decode: Callable[[bytes], _Command], value: bytes | None) -> _Comma
         raise Malformed(Code.BAD_REQUEST, "a command is a JSON object, the record is empty")
     try:
         # A body is kept as it came, so its bytes are checked here and nowhere else.
-        value.decode()
+        if not value.isascii():
+            value.decode()
         return decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(Code.BAD_REQUEST, str(error)) from None

@@ -24,7 +24,7 @@ class Record(Protocol):
     value: bytes | None
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """A row to be written under a key; None removes it."""
 
     key: bytes

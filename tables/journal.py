@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -37,7 +37,7 @@ class BatchProducer(Protocol):
         """Store a batch; returns the offset of its first record, once all in-sync replicas have it."""
 
 
-def _split(commands: Iterable[list[Entry]]) -> Iterator[list[Entry]]:
+def _split(commands: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
     batch: list[Entry] = []
     size = 0
     for entries in commands:
@@ -58,7 +58,7 @@ async def append(
     topic: str,
     partition: int,
     next_offset: int,
-    commands: Iterable[list[Entry]],
+    commands: Iterable[Sequence[Entry]],
     timestamp: int,
 ) -> int:
     """Append each command's rows to a log whose next offset should be `next_offset`.

@@ -86,6 +86,11 @@ class RowKey(NamedTuple):
     name: str
 
 
+def owner_of(key: bytes) -> str:
+    """Whose row a key is of: the first part of it."""
+    return key[: key.index(b"/")].decode()
+
+
 def parse_key(key: bytes) -> RowKey:
     """Take a row's key apart; ids hold no slash, so this has one reading."""
     owner, _, rest = key.decode().partition("/")

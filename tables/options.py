@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from rocksdict import BlockBasedOptions, Cache, Options, WriteBufferManager
+from rocksdict import BlockBasedOptions, Cache, Options, WriteBufferManager, WriteOptions
 
 _BLOOM_BITS_PER_KEY = 10
 _WRITE_BUFFER = 8 << 20
@@ -33,4 +33,18 @@ def rocksdb_options(cache_bytes: int, write_buffer_bytes: int) -> Options:
     options.set_memtable_prefix_bloom_ratio(_MEMTABLE_FILTER)
     options.set_max_open_files(512)
     options.set_keep_log_file_num(2)
+    return options
+
+
+@cache
+def write_options() -> WriteOptions:
+    """How batches are written: without a log of the database's own, since the table's log is in Kafka.
+
+    A process that is killed loses the last memtables, the progress with them, and reads that much of the
+    log again. The keys of a batch come in order, so each one's place is looked for from that of the last.
+    """
+    options = WriteOptions()
+    # The stubs take these attributes for methods.
+    options.disable_wal = True  # type: ignore[assignment]
+    options.memtable_insert_hint_per_batch = True
     return options

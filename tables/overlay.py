@@ -7,8 +7,7 @@ from heapq import merge
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from msgspec import Struct
-
+from tables.journal import Entry
 from tables.rows import Position
 
 if TYPE_CHECKING:
@@ -24,12 +23,10 @@ class Row(Protocol):
     def at(self) -> Position: ...
 
 
-class Put(Struct, frozen=True, gc=False):
-    """A row, typed and as its bytes in the log, on its way under its key; None removes the key."""
+class Put(Entry, frozen=True, gc=False):
+    """An entry of the log with its row; None removes the key."""
 
-    key: bytes
     row: Row | None
-    value: bytes | None
 
 
 class Layout(Protocol):
@@ -115,6 +112,11 @@ class Overlay:
         """Set a derived key (None removes it)."""
         self._now[key] = value
         self.derived[key] = value
+
+    def put_all_derived(self, values: dict[bytes, Any]) -> None:
+        """Set many derived keys."""
+        self._now.update(values)
+        self.derived.update(values)
 
     def changed(self) -> dict[bytes, Any]:
         """Every key read for keeping or put, with its value now."""

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from rocksdict import AccessType, Options, Rdict, ReadOptions, WriteBatch
 
+from tables.options import write_options
 from tables.overlay import Decode, Layout, Overlay, Put, Row
 from tables.rows import AT_HEADER, ORIGIN, Position
 
@@ -66,6 +67,7 @@ class Partition:
             column_families={"default": self._options},
             access_type=AccessType.read_write(),
         )
+        self._db.set_write_options(write_options())
         self._cache: dict[bytes, Any] = {}
         stored = self._db.get(PROGRESS_KEY)
         self._progress = Progress() if stored is None else _decode_progress(stored)
@@ -169,7 +171,7 @@ class Partition:
                 continue
             row, position = self._read(record)
             if position > at:
-                taken.append(Put(record.key, row, record.value))
+                taken.append(Put(record.key, record.value, position, row))
                 displaced.discard(record.key)
                 at = position
                 continue

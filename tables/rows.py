@@ -132,7 +132,7 @@ LAST_BODY_BYTES = 2_048
 """The one object that stands for no body: a default is left out of the JSON only if it is this very object."""
 
 
-class Message(Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}):
+class Message(Struct, frozen=True, omit_defaults=True, gc=False, rename={"sender": "from"}):
     """A message; one that was recalled has no body.
 
     rate: the theoretical arrival times (microseconds) of the mailbox's and the sender's rate

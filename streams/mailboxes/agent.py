@@ -62,6 +62,8 @@ class MailboxAgent:
     def keys(self, command: Any) -> tuple[str, ...]:
         """The mailboxes that a command is about; none where it is about the whole partition."""
         kind = type(command)
+        if kind is Send:
+            return (command.mailbox,)
         if kind is RenewLease or (kind is Query and command.what == "boards"):
             return ()
         if kind is Announce or kind is Query:

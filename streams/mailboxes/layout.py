@@ -29,12 +29,12 @@ from streams.public.layout import (
     with_entry,
 )
 from streams.routes.rules import decode_lease, decode_route
-from tables.keys import message_key, parse_key
+from tables.keys import message_key, owner_of, parse_key
 from tables.overlay import Overlay, Put, Row
 from tables.rows import AnyEntry, Member, Message, PublicEntry, Pushing, State
 
 
-class Last(Struct, frozen=True, array_like=True):
+class Last(Struct, frozen=True, array_like=True, gc=False):
     """A last message: its seq and, in microseconds, the arrival time of the rate limit it is subject to."""
 
     seq: int = 0
@@ -120,9 +120,10 @@ def _messages_put(rows: Overlay, puts: Iterable[Put]) -> None:
     """Take each mailbox's and each sender's last message after all, not after every one."""
     heads: dict[str, Message] = {}
     owns: dict[tuple[str, str], Message] = {}
+    ids: dict[bytes, int] = {}
     for put in puts:
         message: Message = put.row  # type: ignore[assignment]
-        mailbox, seq = put.key.decode().partition("/")[0], message.seq
+        mailbox, seq = owner_of(put.key), message.seq
         head = heads.get(mailbox)
         if head is None or seq >= head.seq:
             heads[mailbox] = message
@@ -130,9 +131,10 @@ def _messages_put(rows: Overlay, puts: Iterable[Put]) -> None:
         own = owns.get(place)
         if own is None or seq >= own.seq:
             owns[place] = message
-        rows.put_derived(id_key(mailbox, message.id), seq)
+        ids[id_key(mailbox, message.id)] = seq
         if message.recalled:
             rows.put_derived(recall_key(mailbox, message.recalled, seq), 0)
+    rows.put_all_derived(ids)
     for mailbox, message in heads.items():
         _last_put(rows, head_key(mailbox), Last(message.seq, message.rate[0]))
     for (mailbox, sender), message in owns.items():

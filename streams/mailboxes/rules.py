@@ -95,25 +95,33 @@ def send_run(view: View, commands: Iterable[tuple[Record, Any]]) -> list[Change]
         for record, c in commands:
             if type(c) is not Send or c.id in ids:
                 break
-            mailbox = c.mailbox
-            sender = mailbox, c.by
+            mailbox, by, message_id = c.mailbox, c.by, c.id
+            sender = mailbox, by
             seat = view.seats.get(sender)
             if seat is None:
-                if mailbox.startswith((PUBLIC, AUTHOR)):
+                if not _is_plain(view, mailbox):
                     break
                 seat = view.seats[sender] = _seat(view, c)
-            head = heads.get(mailbox) or view.head(mailbox)
-            own = owns.get(sender) or view.own(mailbox, c.by)
-            if not head.seq or seat.state.policy.retain or view.seq_of(mailbox, c.id) is not None:
+            if view.seq_of(mailbox, message_id) is not None:
                 break
             if c.reply is not None and view.routes.passes_by(c.reply.to, mailbox):
                 break
+            head = heads.get(mailbox) or view.head(mailbox)
+            own = owns.get(sender) or view.own(mailbox, by)
             row = _next_message(seat, head, own, c, record.offset, record.timestamp)
             heads[mailbox] = Last(row.seq, row.rate[0])
             owns[sender] = Last(row.seq, row.rate[1])
-            ids.add(c.id)
+            ids.add(message_id)
             changes.append(Change(message_key(mailbox, row.seq), row))
     return changes
+
+
+def _is_plain(view: View, mailbox: str) -> bool:
+    """Whether a message in a mailbox comes to its row and nothing else."""
+    if mailbox.startswith((PUBLIC, AUTHOR)) or not view.head(mailbox).seq:
+        return False
+    state = view.state(mailbox)
+    return state is not None and not state.policy.retain
 
 
 def _next_message(seat: Seat, head: Last, own: Last, c: Send, offset: int, ts: int) -> Message:

@@ -11,7 +11,7 @@ from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
 from streams.mailboxes.view import View
 from tables.overlay import Overlay, Put
-from tables.rows import Position
+from tables.rows import ORIGIN, Position
 from tests.rules.commands import Command
 
 
@@ -50,7 +50,7 @@ class Rules:
         outcome = self._agent.decide(self.view, decoded, Moment(self._offset, now))
         for number, change in enumerate(outcome.changes):
             assert change.row is None or change.row.at == Position(self._offset, number)
-            self._rows.put([Put(change.key, change.row, None)])
+            self._rows.put([Put(change.key, None, ORIGIN, change.row)])
         self.effects += outcome.effects
         return outcome
 

@@ -189,8 +189,8 @@ def test_an_overlay_shows_its_rows_over_what_is_kept_and_writes_nothing(partitio
     partition.apply([row(0, BOB, member(4)), row(1, CID, member(5))])
     before = contents(partition)
     overlay = partition.overlay()
-    overlay.put([Put(BOB, Member(Position(6, 0), 3), member(6, 3))])
-    overlay.put([Put(CID, None, None)])
+    overlay.put([Put(BOB, member(6, 3), Position(6, 0), Member(Position(6, 0), 3))])
+    overlay.put([Put(CID, None, Position(6, 1), None)])
     assert overlay.find(BOB, layout.decode_member).joined == 3
     assert overlay.get(CID, layout.decode_member) is None
     assert (overlay.raw(BOB), overlay.raw(CID)) == (member(6, 3), None)
@@ -201,7 +201,7 @@ def test_an_overlay_shows_its_rows_over_what_is_kept_and_writes_nothing(partitio
 def test_reading_in_bulk_never_hides_a_row_of_the_batch(partition):
     partition.apply([row(0, BOB, member(4))])
     overlay = partition.overlay()
-    overlay.put([Put(BOB, Member(Position(6, 0), 3), member(6, 3))])
+    overlay.put([Put(BOB, member(6, 3), Position(6, 0), Member(Position(6, 0), 3))])
     overlay.prefetch([BOB, CID], layout.decode_member)
     assert overlay.find(BOB, layout.decode_member).joined == 3
     assert overlay.find(CID, layout.decode_member) is None

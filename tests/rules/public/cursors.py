@@ -11,7 +11,7 @@ from streams.users.agent import UserAgent
 from streams.users.layout import Totals, UserLayout, decode_cursor
 from tables.keys import cursor_key
 from tables.overlay import Overlay, Put
-from tables.rows import Cursor, Position
+from tables.rows import ORIGIN, Cursor, Position
 from tests.rules.commands import Command
 from tests.rules.rules import Nothing
 
@@ -41,7 +41,7 @@ class Cursors:
         for change in outcome.changes:
             assert change.row is not None
             assert change.row.at == Position(offset, 0)
-            self._rows.put([Put(change.key, change.row, None)])
+            self._rows.put([Put(change.key, None, ORIGIN, change.row)])
         assert len(outcome.changes) <= 1
         assert outcome.result is not None
         return outcome.result
