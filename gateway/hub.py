@@ -25,6 +25,8 @@ TURN_SECONDS = 0.002
 LARGE = 64
 """Live watches from which on a channel is swept. Also how many a sweep serves before others have their turn."""
 
+_LIVE = Mode.LIVE
+
 LOOK_AGAIN_SECONDS = 0.05
 """How often a socket that was full is looked at."""
 
@@ -213,28 +215,39 @@ class Hub:
         """Write to each what it lacks of the channel; whoever lacks more, or is full, is queued."""
         ring, limit = channel.ring, self._settings.write_bytes
         first, end = ring.first, ring.end
-        written = events = 0
+        shared, form = -1, None
+        frames_written = events_written = 0
         for watch in watches:
             place, outlet = watch.place, watch.outlet
-            if place >= end or watch.behind or outlet.closed or watch.mode is not Mode.LIVE:
+            if place >= end or outlet.closed or watch.mode is not _LIVE:
                 continue
             transport = outlet.transport
             if outlet.queued or place < first or transport.get_write_buffer_size():
                 self._mark(watch)
-            elif not transport.is_closing():
+                continue
+            if transport.is_closing():
+                continue
+            if place != shared or outlet.form is not form:
+                # The same for nearly all of them.
+                shared, form = place, outlet.form
                 part = ring.since(place, limit)
-                frames = part.frames(outlet.form)
-                if len(frames) > 1:
-                    outlet.put(frames, limit)
-                else:
-                    transport.write(frames[0])
+                frames, head = part.frames(form), part.head
+                number, events = len(frames), len(part.events)
+                is_all = number == 1 and part.place == end
+            if is_all:
+                transport.write(frames[0])
+                watch.place, watch.seq = end, head
+                if outlet.acks:
+                    outlet.unacked[watch] = None
+            else:
+                outlet.put(frames, limit)
                 outlet.advance(watch, part)
-                written += len(frames)
-                events += len(part.events)
                 if outlet.behind or outlet.unwritten:
                     self._enqueue(outlet)
-        self._frames += written
-        self._events += events
+            frames_written += number
+            events_written += events
+        self._frames += frames_written
+        self._events += events_written
 
     def _mark(self, watch: Watch) -> None:
         outlet = watch.outlet

@@ -102,7 +102,7 @@ class Mute(MailboxCommand, frozen=True, tag="mute"):
 class Send(MailboxCommand, frozen=True, gc=False, tag="send"):
     """Send a message. The same `id` again is the same message."""
 
-    # Checked on decoding: as patterns they would cost as much as all the rest of a send.
+    # Checked by `_check_names`: as patterns they would cost as much as all the rest of a send.
     mailbox: str
     by: str
     id: str
@@ -310,13 +310,9 @@ _decode_user_command = msgspec.json.Decoder(AnyUserCommand).decode
 def decode_mailbox_command(key: bytes | None, value: bytes | None) -> AnyMailboxCommand:
     """Decode and validate one record of the mailbox commands; `Malformed` says what is wrong."""
     command: AnyMailboxCommand = _decoded(_decode_mailbox_command, value)
-    expected = _key_of(command.mailbox)
     if type(command) is Send:
-        if not is_user(command.by):
-            _refuse_name("by", NAME_PATTERN)
-        if not is_uuid(command.id):
-            _refuse_name("id", UUID_PATTERN)
-    if key != expected:
+        _check_names(command)
+    if key != _key_of(command.mailbox):
         raise Malformed(Code.BAD_REQUEST, "the record's key must be the mailbox id")
     return command
 
@@ -324,14 +320,21 @@ def decode_mailbox_command(key: bytes | None, value: bytes | None) -> AnyMailbox
 @lru_cache(_REMEMBERED)
 def _key_of(mailbox: str) -> bytes:
     """The key of a mailbox's commands; remembered, since the same ones come again and again."""
-    if not is_mailbox(mailbox):
-        _refuse_name("mailbox", MAILBOX_PATTERN)
     if mailbox.startswith("direct:"):
         try:
             parse_mailbox(mailbox)
         except ValueError as error:
             raise Malformed(Code.BAD_REQUEST, str(error)) from None
     return mailbox.encode()
+
+
+def _check_names(command: Send) -> None:
+    if not is_mailbox(command.mailbox):
+        _refuse_name("mailbox", MAILBOX_PATTERN)
+    if not is_user(command.by):
+        _refuse_name("by", NAME_PATTERN)
+    if not is_uuid(command.id):
+        _refuse_name("id", UUID_PATTERN)
 
 
 def _refuse_name(field: str, pattern: str) -> NoReturn:

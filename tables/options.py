@@ -40,7 +40,7 @@ def rocksdb_options(cache_bytes: int, write_buffer_bytes: int) -> Options:
 def write_options() -> WriteOptions:
     """How batches are written: without a log of the database's own, since the table's log is in Kafka.
 
-    A process that is killed loses the last memtables, the progress with them, and reads that much of the
+    A process that is killed loses its memtables, the progress with them, and reads that much of the
     log again. The keys of a batch come in order, so each one's place is looked for from that of the last.
     """
     options = WriteOptions()

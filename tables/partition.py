@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 PROGRESS_KEY = b"\x00at"
 _CACHED_ROWS = 200_000
 
+FLUSH_SECONDS = 600.0
+"""How far back in time a partition may be once its process was killed: so much of the log it reads again."""
+
 _encode_derived = msgspec.msgpack.Encoder().encode
 
 
@@ -71,6 +74,7 @@ class Partition:
         self._cache: dict[bytes, Any] = {}
         stored = self._db.get(PROGRESS_KEY)
         self._progress = Progress() if stored is None else _decode_progress(stored)
+        self._flushed = time.time()
 
     def close(self) -> None:
         """Release the folder's lock."""
@@ -149,6 +153,9 @@ class Partition:
         self._db.write(batch)
         self._progress = progress
         self._remember(overlay)
+        if progress.kept - self._flushed > FLUSH_SECONDS:
+            self._flushed = progress.kept
+            self._db.flush(wait=False)
 
     def _remember(self, overlay: Overlay) -> None:
         cache = self._cache

@@ -5,6 +5,7 @@ from streams.commands import Join, Send, decode_mailbox_command, decode_user_com
 from streams.errors import Code, Malformed
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.rules import Limits
+from streams.routes.commands import RenewLease
 
 ID = "0b9f7f0c-6d6c-4a2b-9f2e-1c9e0a4f1a01"
 LONG = "x" * 10_000
@@ -247,6 +248,11 @@ def test_the_key_is_the_user(key):
     assert refused(decode_user_command, key, orjson.dumps(read())) == (
         "the record's key must be the user id"
     )
+
+
+def test_a_lease_has_its_gateway_for_a_key():
+    lease = {"type": "lease", "mailbox": "gateway:gw", "by": "system", "seconds": 30, "partition": 0}
+    assert isinstance(decode_mailbox_command(*record(lease, "mailbox")), RenewLease)
 
 
 def test_a_good_command_comes_out_typed():

@@ -2,12 +2,14 @@ from pathlib import Path
 
 import pytest
 
+import tables.partition
 from streams.mailboxes import layout
 from tables.keys import cursor_key, member_key, message_key, parse_key, state_key
 from tables.overlay import Put
 from tables.partition import LogRecord, header_position
 from tables.rows import ORIGIN, Member, Position
 from tests.tables.logs import Log, Writer, contents, open_partition, records_of
+from tests.waiting import eventually
 
 GROUP = "group:g"
 ID = "00000000-0000-4000-8000-00000000000"
@@ -126,6 +128,12 @@ def test_what_is_kept_is_there_after_reopening(tmp_path):
     again = open_partition(tmp_path, "two")
     assert (contents(again), again.progress) == (before, progress)
     again.close()
+
+
+def test_what_is_kept_is_on_disk_after_a_while(partition, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables.partition, "FLUSH_SECONDS", -1)
+    write_some(partition)
+    eventually(lambda: any(tmp_path.rglob("*.sst")), "it is flushed")
 
 
 def test_a_wiped_partition_begins_anew(partition):
