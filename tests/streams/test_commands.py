@@ -251,7 +251,13 @@ def test_the_key_is_the_user(key):
 
 
 def test_a_lease_has_its_gateway_for_a_key():
-    lease = {"type": "lease", "mailbox": "gateway:gw", "by": "system", "seconds": 30, "partition": 0}
+    lease = {
+        "type": "lease",
+        "mailbox": "gateway:gw",
+        "by": "system",
+        "seconds": 30,
+        "partition": 0,
+    }
     assert isinstance(decode_mailbox_command(*record(lease, "mailbox")), RenewLease)
 
 
