@@ -25,8 +25,6 @@ TURN_SECONDS = 0.002
 LARGE = 64
 """Live watches from which on a channel is swept. Also how many a sweep serves before others have their turn."""
 
-_LIVE = Mode.LIVE
-
 LOOK_AGAIN_SECONDS = 0.05
 """How often a socket that was full is looked at."""
 
@@ -215,11 +213,11 @@ class Hub:
         """Write to each what it lacks of the channel; whoever lacks more, or is full, is queued."""
         ring, limit = channel.ring, self._settings.write_bytes
         first, end = ring.first, ring.end
-        shared, form = -1, None
+        shared, form, live = -1, None, Mode.LIVE
         frames_written = events_written = 0
         for watch in watches:
             place, outlet = watch.place, watch.outlet
-            if place >= end or outlet.closed or watch.mode is not _LIVE:
+            if place >= end or outlet.closed or watch.mode is not live:
                 continue
             transport = outlet.transport
             if outlet.queued or place < first or transport.get_write_buffer_size():
@@ -233,8 +231,9 @@ class Hub:
                 part = ring.since(place, limit)
                 frames, head = part.frames(form), part.head
                 number, events = len(frames), len(part.events)
-                is_all = number == 1 and part.place == end
-            if is_all:
+                in_one = number == 1 and part.place == end
+            if in_one:
+                # As `put` and `advance` do: it lacks nothing then, and it wasn't behind, or it would be queued.
                 transport.write(frames[0])
                 watch.place, watch.seq = end, head
                 if outlet.acks:

@@ -126,7 +126,7 @@ class Batch:
             self.outcomes["done"] += len(changes)
             places = [change.row.at for change in changes]  # type: ignore[union-attr]
             self.at = places[-1]
-            self.entries += zip(self._put(changes, places), strict=True)
+            self.entries += [(put,) for put in self._put(changes, places)]
         return len(changes)
 
     def _decide_one(self, record: Record, command: Command | Malformed) -> int:

@@ -319,7 +319,7 @@ def decode_mailbox_command(key: bytes | None, value: bytes | None) -> AnyMailbox
 
 @lru_cache(_REMEMBERED)
 def _key_of(mailbox: str) -> bytes:
-    """The key of a mailbox's commands; remembered, since the same ones come again and again."""
+    """The key of a mailbox's commands, remembered; `Malformed` if it is no direct mailbox of two in order."""
     if mailbox.startswith("direct:"):
         try:
             parse_mailbox(mailbox)

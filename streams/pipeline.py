@@ -86,6 +86,7 @@ class Pipeline(faust.App):
             options=rocksdb_options(
                 self.settings.rocksdb_cache, self.settings.rocksdb_write_buffers
             ),
+            flush_seconds=self.settings.rocksdb_flush_seconds,
         )
         self.tables.add(table)
         return table

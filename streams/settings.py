@@ -92,6 +92,11 @@ class Settings(BaseSettings):
     rocksdb_write_buffers: int = Field(
         default=256 << 20, ge=1 << 20, description="Memtables of a worker process in all, bytes."
     )
+    rocksdb_flush_seconds: float = Field(
+        default=600.0,
+        ge=1.0,
+        description="Seconds until what is kept is on disk: at most so much of the log a killed worker reads again.",
+    )
 
 
 @cache

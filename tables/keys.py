@@ -23,13 +23,12 @@ def member_key(mailbox: str, user: str) -> bytes:
 
 def message_key(mailbox: str, seq: int) -> bytes:
     """Key of a Message row; keys sort in seq order."""
-    return _message_keys(mailbox) % seq
+    return _message_prefix(mailbox) + b"%016d" % seq
 
 
 @lru_cache(_KEYS)
-def _message_keys(mailbox: str) -> bytes:
-    # Names hold no percent sign.
-    return f"{mailbox}/m/%016d".encode()
+def _message_prefix(mailbox: str) -> bytes:
+    return f"{mailbox}/m/".encode()
 
 
 def cursor_key(user: str, mailbox: str) -> bytes:

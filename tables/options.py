@@ -41,10 +41,9 @@ def write_options() -> WriteOptions:
     """How batches are written: without a log of the database's own, since the table's log is in Kafka.
 
     A process that is killed loses its memtables, the progress with them, and reads that much of the
-    log again. The keys of a batch come in order, so each one's place is looked for from that of the last.
+    log again.
     """
     options = WriteOptions()
     # The stubs take these attributes for methods.
     options.disable_wal = True  # type: ignore[assignment]
-    options.memtable_insert_hint_per_batch = True
     return options

@@ -102,7 +102,7 @@ class Overlay:
         now, rows = self._now, self.rows
         for kind, group in groupby(puts, _type_of_row):
             alike = list(group)
-            for some in [alike] if kind in self._layout.bulk else zip(alike, strict=True):
+            for some in [alike] if kind in self._layout.bulk else [(one,) for one in alike]:
                 self._layout.derive(self, some)
                 for one in some:
                     now[one.key] = one.row

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from rocksdict import AccessType, Options, Rdict, ReadOptions, WriteBatch
 
+from tables.keys import parse_key
 from tables.options import write_options
 from tables.overlay import Decode, Layout, Overlay, Put, Row
 from tables.rows import AT_HEADER, ORIGIN, Position
@@ -21,9 +22,6 @@ log = structlog.get_logger(__name__)
 
 PROGRESS_KEY = b"\x00at"
 _CACHED_ROWS = 200_000
-
-FLUSH_SECONDS = 600.0
-"""How far back in time a partition may be once its process was killed: so much of the log it reads again."""
 
 _encode_derived = msgspec.msgpack.Encoder().encode
 
@@ -74,7 +72,7 @@ class Partition:
         self._cache: dict[bytes, Any] = {}
         stored = self._db.get(PROGRESS_KEY)
         self._progress = Progress() if stored is None else _decode_progress(stored)
-        self._flushed = time.time()
+        self._flushed = self._progress
 
     def close(self) -> None:
         """Release the folder's lock."""
@@ -153,8 +151,11 @@ class Partition:
         self._db.write(batch)
         self._progress = progress
         self._remember(overlay)
-        if progress.kept - self._flushed > FLUSH_SECONDS:
-            self._flushed = progress.kept
+
+    def flush(self) -> None:
+        """Have on disk what is kept, soon: what isn't there is lost with the process."""
+        if self._flushed is not self._progress:
+            self._flushed = self._progress
             self._db.flush(wait=False)
 
     def _remember(self, overlay: Overlay) -> None:
@@ -194,6 +195,7 @@ class Partition:
     def _read(self, record: LogRecord) -> tuple[Row | None, Position]:
         try:
             if record.value is None:
+                parse_key(record.key)
                 return None, header_position(record.headers)
             row = self._layout.decode(record.key, record.value)
         except ValueError as error:

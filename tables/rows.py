@@ -126,10 +126,10 @@ class Member(Struct, frozen=True, omit_defaults=True):
 
 
 NO_BODY = msgspec.Raw()
+"""The one object that stands for no body: a default is left out of the JSON only if it is this very object."""
 
 LAST_BODY_BYTES = 2_048
 """Bytes of a body up to which it is told with the mailbox: the last messages of 1,000 of them fit into a record."""
-"""The one object that stands for no body: a default is left out of the JSON only if it is this very object."""
 
 
 class Message(Struct, frozen=True, omit_defaults=True, gc=False, rename={"sender": "from"}):

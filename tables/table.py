@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from itertools import cycle
 from typing import Any, cast
 
 import structlog
@@ -40,12 +42,15 @@ class JournaledTable(Table[bytes, bytes]):
         bootstrap_servers: str,
         bounds: Bounds,
         options: Options,
+        flush_seconds: float,
     ) -> None:
         super().__init__(app, name=name, partitions=partitions, key_type=bytes, value_type=bytes)
         self.log_topic: str = self.changelog_topic.get_topic_name()
         self._layout = layout
         self._bootstrap_servers = bootstrap_servers
         self._options = options
+        self._count = partitions
+        self._flush_seconds = flush_seconds
         self._bounds = bounds
         self._open: dict[int, Partition] = {}
         self._standby = Standby(bootstrap_servers, self.log_topic)
@@ -85,7 +90,8 @@ class JournaledTable(Table[bytes, bytes]):
             partition.wipe()
 
     async def on_start(self) -> None:
-        """Nothing to declare: topics are made by the `topics` command."""
+        """Flush from time to time; nothing to declare: topics are made by the `topics` command."""
+        self.add_future(self._flush())
 
     async def on_stop(self) -> None:
         await self._standby.stop()
@@ -105,6 +111,13 @@ class JournaledTable(Table[bytes, bytes]):
             {tp.partition: self.partition(tp.partition) for tp in standby_tps - active_tps}
         )
         cast("Any", self.app).lanes.start_lanes(self, actives)
+
+    async def _flush(self) -> None:
+        """Flush one partition after the other, each within the time that is set."""
+        for number in cycle(range(self._count)):
+            await asyncio.sleep(self._flush_seconds / self._count)
+            if number in self._open:
+                self._open[number].flush()
 
     def _close(self, numbers: set[int]) -> None:
         for number in numbers:

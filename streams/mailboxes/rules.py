@@ -118,9 +118,7 @@ def send_run(view: View, commands: Iterable[tuple[Record, Any]]) -> list[Change]
 
 def _is_plain(view: View, mailbox: str) -> bool:
     """Whether a message in a mailbox comes to its row and nothing else."""
-    if mailbox.startswith((PUBLIC, AUTHOR)) or not view.head(mailbox).seq:
-        return False
-    state = view.state(mailbox)
+    state = None if mailbox.startswith((PUBLIC, AUTHOR)) else view.state(mailbox)
     return state is not None and not state.policy.retain
 
 

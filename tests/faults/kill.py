@@ -47,7 +47,12 @@ class Scenario:
     wanted: Mapping[str, int]
     short: Size
     long: Size
-    settings: Mapping[str, str] = field(default_factory=dict)
+    own_settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Partitions are flushed often: a killed worker goes on from the middle of its log."""
+        return {"READCAST_ROCKSDB_FLUSH_SECONDS": "2", **self.own_settings}
 
 
 MANY_KILLS = {"worker": 8, "gateway": 8, "broker": 5}

@@ -1,4 +1,4 @@
-"""A worker that has lost its data folder answers as before: the log has everything."""
+"""A worker that has lost its data folder, or some of it, answers as before: the log has everything."""
 
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,21 @@ def test_a_wiped_data_folder_changes_no_answer(broker: str, tmp_path: Path):
         assert system.kafka.ask(again)["seq"] == 8
         first = {**said(GROUPS[0], 0), "id": again["id"]}
         assert code_of(system, first) == "conflict"
+
+
+def test_a_killed_worker_goes_on_from_what_it_had_on_disk(broker: str, tmp_path: Path):
+    with running(broker, tmp_path, gateways=0, READCAST_ROCKSDB_FLUSH_SECONDS="2") as system:
+        system.kafka.ask_all([one for group in GROUPS for one in made(group)])
+        (worker,) = system.workers
+        eventually(lambda: any(worker.data.rglob("*.sst")), "some of it is on disk")
+        system.kafka.send_all([one for group in GROUPS for one in used(group)])
+        ends = system.kafka.command_ends()
+        eventually(lambda: system.kafka.lag(ends) == 0, "everything is decided")
+        before = answers(system)
+        worker.kill()
+        worker.start()
+        system.kafka.wait_decides(60)
+        assert answers(system) == before
 
 
 def code_of(system: System, command: dict[str, Any]) -> str:

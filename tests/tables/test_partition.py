@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-import tables.partition
 from streams.mailboxes import layout
 from tables.keys import cursor_key, member_key, message_key, parse_key, state_key
 from tables.overlay import Put
@@ -130,9 +129,19 @@ def test_what_is_kept_is_there_after_reopening(tmp_path):
     again.close()
 
 
-def test_what_is_kept_is_on_disk_after_a_while(partition, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables.partition, "FLUSH_SECONDS", -1)
+def test_a_removal_whose_key_says_nothing_is_passed_over(partition):
     write_some(partition)
+    before = contents(partition)
+    removals = [(b"50%off/m/1", b"90,0"), (b"\xff/m/1", b"91,0")]
+    partition.apply([row(9, key, None, [("at", at)]) for key, at in removals])
+    assert contents(partition) == before
+
+
+def test_what_is_kept_is_on_disk_once_it_is_flushed(partition, tmp_path):
+    partition.flush()
+    write_some(partition)
+    assert not any(tmp_path.rglob("*.sst"))
+    partition.flush()
     eventually(lambda: any(tmp_path.rglob("*.sst")), "it is flushed")
 
 
