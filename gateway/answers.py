@@ -115,6 +115,12 @@ class Receipt(Struct, frozen=True):
     duplicate: bool = False
 
 
+class Change(Struct, frozen=True):
+    """The answer to a change of a post: the command that wrote it; None if nothing was written."""
+
+    offset: int | None = None
+
+
 class Moved(Struct, frozen=True):
     """The answer to `read` and `unread`."""
 
@@ -242,3 +248,5 @@ decode_posts = msgspec.json.Decoder(Posts).decode
 decode_snapshot = msgspec.json.Decoder(Snapshot).decode
 decode_author = msgspec.json.Decoder(Author).decode
 decode_followers = msgspec.json.Decoder(Followers).decode
+
+decode_change = msgspec.json.Decoder(Change).decode

@@ -126,6 +126,7 @@ class Gateway:
         )
         self._garbage = Garbage()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._boards_loading: asyncio.Task[None] | None = None
         self._measure()
 
     @property
@@ -137,7 +138,7 @@ class Gateway:
     def start(self) -> None:
         """Start to read the logs and to keep time; Kafka may come later."""
         self._spawn(self._run())
-        self._spawn(self._load_boards())
+        self._boards_loading = self._spawn(self._load_boards())
         if self._leases is not None:
             self._spawn(self._leases.run())
         self._spawn(self._pulse.run())
@@ -250,7 +251,7 @@ class Gateway:
         await self._boards.load()
 
     async def _reload_boards(self) -> None:
-        await self._boards.load()
+        await self._load_boards()
         for board, publish in self._boards.withdrawn_unseen():
             self._spreads.withdraw(board, publish)
         for board in self._boards.all():
@@ -301,14 +302,18 @@ class Gateway:
 
     def _lost(self) -> None:
         self._boards.start_over()
-        self._spawn(self._reload_boards())
+        # What an earlier load has been told is gone with the boards.
+        if self._boards_loading is not None:
+            self._boards_loading.cancel()
+        self._boards_loading = self._spawn(self._reload_boards())
         for user in self._rows.lost():
             self._loader.reload(user)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

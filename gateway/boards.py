@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from gateway.answers import decode_boards, decode_entries
+from gateway.errors import unavailable
 from gateway.metrics import Metrics
 from gateway.requests import Requests, result_of
 from gateway.settings import Settings
@@ -129,6 +130,11 @@ class Boards:
                 await asyncio.shield(board.loading)
         self.loaded.set()
         log.info("public mailboxes loaded", mailboxes=len(self._boards), bytes=self.bytes)
+
+    def check(self) -> None:
+        """Refuse what needs all of them while they are being loaded."""
+        if not self.loaded.is_set():
+            raise unavailable("public mailboxes are being read anew; try again")
 
     def start_over(self) -> None:
         """The log has lost records: nothing that is known holds until it is loaded again."""

@@ -120,6 +120,7 @@ class User:
     rate: of the frames of all sessions, once there are several.
     changes: counts changes of cursors and claims, which say what notices the user finds. page: the last one.
     stale: rows were lost since it was last asked what is known here; `reloading` asks until it is answered.
+    losses: how often rows were lost.
     """
 
     __slots__ = (
@@ -130,6 +131,7 @@ class User:
         "cursors_loading",
         "loading",
         "looking",
+        "losses",
         "moved",
         "name",
         "page",
@@ -158,6 +160,7 @@ class User:
         self.rate: FrameRate | None = None
         self.page: NoticesPage | None = None
         self.changes = 0
+        self.losses = 0
         self.shown: set[tuple[str, int]] = set()
         self.recorded: set[tuple[str, int]] = set()
 
@@ -201,6 +204,7 @@ class User:
         """Whatever is asked or read from here on is newer than what is known."""
         self.cursors = {name: replace(row, at=ORIGIN) for name, row in self.cursors.items()}
         self.claims_changed()
+        self.losses += 1
         for box in self.boxes.values():
             box.member_at = ORIGIN
 

@@ -102,7 +102,7 @@ class FeedOperations:
         await self._ask(session, frame, command, partial(self._changed, post, frame))
 
     def _changed(self, post: PostId, frame: wire.PostFrame, answer: Answer) -> list[bytes]:
-        self._feeds.changed(post, gone=isinstance(frame, wire.DeletePost))
+        self._feeds.changed(post, shows.changed_at(answer), gone=isinstance(frame, wire.DeletePost))
         return shows.post_done(frame, answer)
 
     async def _follow(self, session: Session, frame: wire.Follow) -> None:

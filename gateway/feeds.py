@@ -25,7 +25,7 @@ from streams.errors import Refused
 from streams.feeds.commands import MAX_PAGE
 from streams.feeds.order import format_id, post_id
 from streams.feeds.pages import Followed, Page, read_page
-from tables.rows import ORIGIN, Message, PostId
+from tables.rows import ORIGIN, Message, Position, PostId
 
 log = structlog.get_logger()
 
@@ -125,12 +125,12 @@ class Feeds:
         if outbox is None:
             return
         is_older = row.seq <= outbox.head
-        if not outbox.passes(row.seq):
+        before = outbox.posts.get(row.seq)
+        changed = before is not None and ORIGIN < before.at < row.at
+        if not outbox.passes(row.seq, is_change=changed or bool(row.edited or row.recalled)):
             log.warning("hole in an outbox", author=row.sender, seq=row.seq)
             self.drop_author(row.sender)
         elif not row.pushing:
-            before = outbox.posts.get(row.seq)
-            changed = before is not None and ORIGIN < before.at < row.at
             is_change = is_older or changed or bool(row.edited or row.recalled)
             self._show(outbox.views, self.outboxes.take(row), row, is_change=is_change)
 
@@ -155,15 +155,11 @@ class Feeds:
             view.take(self.outboxes.take(row))
             self.visits.added(row.sender)
 
-    def changed(self, post: PostId, *, gone: bool = False) -> None:
+    def changed(self, post: PostId, at: Position | None, *, gone: bool = False) -> None:
         """A user has changed a post here: what is known of it is older."""
-        known = self.outboxes.find(post)
+        known = self.outboxes.answered(post, at, gone=gone)
         outbox = self.outboxes.get(post.author)
-        if known is None or outbox is None:
-            return
-        self.outboxes.forget(known)
-        if gone:
-            known.gone = True
+        if known is not None and outbox is not None and gone:
             for view in outbox.views:
                 view.take(known)
 
@@ -195,6 +191,8 @@ class Feeds:
             if self._views.get(view.user) is view:
                 self._close(self._views.pop(view.user))
             raise
+        # Those who look already have not heard of what came while it was not in memory.
+        self.visits.added(view.user)
 
     async def _ask(self, view: View) -> None:
         sources = self._sources.apart()
@@ -236,6 +234,8 @@ class Feeds:
     async def _extend(self, view: View) -> None:
         last = view.reached
         found, authors = await self.read(view.user, last, MAX_PAGE)
+        if not view.alive:
+            return
         if authors != view.authors:
             self.drop(view.user)
         elif view.reached == last:

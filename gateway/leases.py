@@ -82,7 +82,8 @@ class Leases:
             await self._begin()
         self._routes.leased()
         log.info("forwarded to", partition=self._partition, leases=len(self._since))
-        due = self._loop.time() + self._seconds / RENEWALS
+        # The first of them may have ended while others could not be had.
+        due = self._loop.time()
         while True:
             await asyncio.sleep(min(TICK_SECONDS, self._seconds / RENEWALS))
             if self._ended or self._routes.lost or self._loop.time() >= due:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -34,9 +35,10 @@ AT_ONCE = 100
 
 
 class Asked(NamedTuple):
-    """One facts query: the channels' generations when it was sent, and its answer to come."""
+    """One facts query: the user's losses, the channels and their generations when it was sent; its answer to come."""
 
-    generations: dict[str, int]
+    losses: int
+    channels: dict[str, tuple[Channel, int]]
     answer: asyncio.Future[Answer]
 
 
@@ -129,10 +131,10 @@ class Loader:
         """The log had a hole: find out where the mailbox stands, and let watchers know what they miss."""
         channel.reopen()
         self._metrics.resyncs.inc()
-        if channel not in self._resyncing:
-            task = asyncio.create_task(self._resync(channel))
-            self._resyncing[channel] = task
-            task.add_done_callback(lambda _: self._resyncing.pop(channel, None))
+        task = self._resyncing.get(channel)
+        if task is None or task.done():
+            task = self._resyncing[channel] = asyncio.create_task(self._resync(channel))
+            task.add_done_callback(partial(self._resynced, channel))
 
     def reload(self, user: User) -> None:
         """The log lost rows: ask again for everything that is known about a user, and tell what has changed."""
@@ -144,6 +146,11 @@ class Loader:
         """Give up what is still being asked."""
         for task in list(self._resyncing.values()):
             task.cancel()
+
+    def _resynced(self, channel: Channel, task: asyncio.Task[None]) -> None:
+        # Another hole in the same turn of the loop may have begun it again.
+        if self._resyncing.get(channel) is task:
+            del self._resyncing[channel]
 
     async def _reload(self, user: User) -> None:
         before = dict(user.cursors)
@@ -162,7 +169,7 @@ class Loader:
 
     async def _keep_all(self, opening: Opening) -> None:
         for asked in opening.asked:
-            self._keep(opening.user, asked.generations, decode_facts(await result_of(asked.answer)))
+            self._keep(opening.user, asked, decode_facts(await result_of(asked.answer)))
 
     async def _load(self, user: User) -> None:
         await self.cursors(user)
@@ -185,8 +192,8 @@ class Loader:
             more = page.more and bool(page.cursors)
 
     async def _ask_facts(self, user: User, mailboxes: list[str]) -> Asked:
-        channels = ((name, self._hub.channels.get(name)) for name in mailboxes)
-        generations = {name: channel.generation for name, channel in channels if channel}
+        known = ((name, self._hub.channels.get(name)) for name in mailboxes)
+        channels = {name: (channel, channel.generation) for name, channel in known if channel}
         query = Query(
             mailbox=mailboxes[0],
             by=user.name,
@@ -194,18 +201,20 @@ class Loader:
             what="facts",
             mailboxes=tuple(mailboxes),
         )
-        return Asked(generations, await self._requests.ask(query))
+        return Asked(user.losses, channels, await self._requests.ask(query))
 
-    def _keep(self, user: User, generations: dict[str, int], facts: Facts) -> None:
+    def _keep(self, user: User, asked: Asked, facts: Facts) -> None:
         for fact in facts.facts:
             channel = self._hub.channels.get(fact.mailbox)
-            if channel is None:
+            asked_for, generation = asked.channels.get(fact.mailbox, (None, -1))
+            # An answer that has waited for others may be older than the channel that collects now.
+            if channel is None or channel is not asked_for:
                 continue
             channel.hear(fact)
             box = user.boxes.get(fact.mailbox)
-            if box is not None:
+            if box is not None and user.losses == asked.losses:
                 self._take_fact(box, fact, facts.as_of)
-            if channel.open(fact, facts.as_of, generations.get(fact.mailbox, -1)):
+            if channel.open(fact, facts.as_of, generation):
                 self._rows.opened(channel)
 
     def _take_fact(self, box: Box, fact: Fact, as_of: Position) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 from gateway.interest import EVERYTHING, Interest
@@ -14,6 +14,9 @@ from tables.rows import Message, Position, PostId
 
 if TYPE_CHECKING:
     from gateway.views import View
+
+MAX_AHEAD = 1_000
+"""Changes of one author whose rows may be on their way."""
 
 POST_BYTES = 400
 """What a post takes besides its JSON."""
@@ -37,24 +40,45 @@ class Post:
         self.gone = bool(row.recalled)
 
 
+class Ahead(NamedTuple):
+    """A change of a post: where it was decided, and whether the post is gone by then."""
+
+    at: Position
+    gone: bool
+
+
 class Outbox:
     """The posts of an author whom feeds in memory show.
 
     views: these feeds. head: the last seq that the log has brought since somebody looks.
+    ahead: changes that were answered here, while the log may still be on its way there, by seq.
     """
 
-    __slots__ = ("head", "posts", "views")
+    __slots__ = ("ahead", "head", "posts", "views")
 
     def __init__(self) -> None:
         self.views: set[View] = set()
         self.posts: WeakValueDictionary[int, Post] = WeakValueDictionary()
         self.head = 0
+        self.ahead: dict[int, Ahead] = {}
 
-    def passes(self, seq: int) -> bool:
-        """Go on to a post that the log brings; False if one before it is missing."""
+    def passes(self, seq: int, *, is_change: bool) -> bool:
+        """Go on to a post that the log brings; False if one before it is missing.
+
+        The change of a post says nothing of where the head is.
+        """
+        if is_change and not self.head:
+            return True
         follows = not self.head or seq <= self.head + 1
         self.head = max(self.head, seq)
         return follows
+
+    def expect(self, seq: int, at: Position, *, gone: bool) -> None:
+        """Take older rows of a post for what they are, until the one decided at `at` has come."""
+        before = self.ahead.pop(seq, None)
+        self.ahead[seq] = Ahead(at, gone or (before is not None and before.gone))
+        if len(self.ahead) > MAX_AHEAD:
+            del self.ahead[next(iter(self.ahead))]
 
 
 class Outboxes:
@@ -102,21 +126,47 @@ class Outboxes:
     def take(self, row: Message) -> Post:
         """Take a row of the log or of an answer, unless something newer is known."""
         outbox = self._outboxes.get(row.sender)
-        post = outbox.posts.get(row.seq) if outbox else None
-        if post is None:
+        if outbox is None:
+            # Nobody keeps it current: good for the page that asked for it.
             post = Post(row)
-            if outbox is None:
-                # Nobody keeps it current: good for the page that asked for it.
-                post.json = post_json(row)
-                return post
+            post.json = post_json(row)
+            return post
+        known = outbox.posts.get(row.seq)
+        post = known or Post(row)
+        if known is None:
             outbox.posts[row.seq] = post
         elif row.at < post.at:
             return post
         elif row.at > post.at:
             self.forget(post)
             post.set(row)
-        self._keep(post, row)
+        ahead = outbox.ahead.get(row.seq)
+        if ahead is not None and row.at < ahead.at:
+            # Older than what was answered: a page that needs it asks for it.
+            self.forget(post)
+            post.gone = post.gone or ahead.gone
+        else:
+            outbox.ahead.pop(row.seq, None)
+            self._keep(post, row)
         return post
+
+    def answered(self, post: PostId, at: Position | None, *, gone: bool) -> Post | None:
+        """A change was answered that was decided at `at` (None: nothing was written): what is older does not hold.
+
+        Returns the post, if what is known of it is older.
+        """
+        outbox = self._outboxes.get(post.author)
+        if outbox is None:
+            return None
+        known = outbox.posts.get(post.seq)
+        if at is not None:
+            if known is not None and known.at >= at:
+                return None
+            outbox.expect(post.seq, at, gone=gone)
+        if known is not None:
+            self.forget(known)
+            known.gone = known.gone or gone
+        return known
 
     def read(self, post: Post) -> bytes | None:
         """The JSON of a post that stands, if it is here."""

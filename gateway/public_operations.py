@@ -84,6 +84,7 @@ class PublicOperations:
         self._show_notices(session, frame)
 
     def _show_notices(self, session: Session, frame: wire.Notices) -> None:
+        self._boards.check()
         json = notices.page_json(
             self._boards, session.user, frame.mailbox, frame.before, frame.limit
         )
@@ -131,6 +132,7 @@ class PublicOperations:
 
     async def _show_board(self, session: Session, frame: wire.ShowBoard) -> None:
         counts = await self._counts.latest()
+        self._boards.check()
         mailboxes = [
             _board_fields(board, counts.get(board.mailbox, NONE)) for board in self._boards.all()
         ]
@@ -165,6 +167,7 @@ class PublicOperations:
         )
 
     def _notice(self, mailbox: str, publish: int) -> tuple[PublicBoard, Notice]:
+        self._boards.check()
         board = self._boards.get(mailbox)
         notice = board.board.notices.get(publish) if board else None
         if board is None or notice is None:

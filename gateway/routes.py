@@ -95,13 +95,19 @@ class Routes(Interest):
             raise unavailable("the gateway has no leases yet; try again") from None
 
     async def _send(self, place: TopicPartition) -> None:
-        changed = [name for name in self._due.pop(place, ()) if self._is_changed(name)]
-        for wanted in (True, False):
-            names = [name for name in changed if (name in self._wanted) is wanted]
-            for start in range(0, len(names), MAX_ROUTES):
-                some = tuple(names[start : start + MAX_ROUTES])
-                (self._announced.update if wanted else self._announced.difference_update)(some)
-                await self._store(place, some, wanted=wanted)
+        due = self._due.pop(place, {})
+        changed = [name for name in due if self._is_changed(name)]
+        try:
+            for wanted in (True, False):
+                names = [name for name in changed if (name in self._wanted) is wanted]
+                for start in range(0, len(names), MAX_ROUTES):
+                    some = tuple(names[start : start + MAX_ROUTES])
+                    await self._store(place, some, wanted=wanted)
+                    # Not before: whoever asks may be cancelled meanwhile, and others rely on it.
+                    (self._announced.update if wanted else self._announced.difference_update)(some)
+        except BaseException:
+            self._due[place] = due | self._due[place]
+            raise
 
     def _is_changed(self, owner: str) -> bool:
         return (owner in self._wanted) != (owner in self._announced)

@@ -18,7 +18,7 @@ from gateway.timeline import Page
 from streams.errors import Refused
 from streams.feeds.order import format_id
 from streams.schemas import MailboxCommand, UserCommand
-from tables.rows import Cursor, Message, PostId
+from tables.rows import Cursor, Message, Position, PostId
 
 log = structlog.get_logger()
 
@@ -174,6 +174,12 @@ def posted(
 def post_done(frame: wire.PostFrame, _answer: Answer) -> list[bytes]:
     """The operations that change a post."""
     return [wire.event("done", frame.ref, of=wire.op_of(frame), post=frame.post)]
+
+
+def changed_at(answer: Answer) -> Position | None:
+    """Where a change of a post stands in the order of decisions; None if nothing was written."""
+    offset = answers.decode_change(_raw(answer)).offset
+    return None if offset is None else Position(offset, 0)
 
 
 def followed(frame: wire.AuthorFrame, answer: Answer) -> list[bytes]:

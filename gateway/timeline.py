@@ -60,6 +60,7 @@ class Timelines:
             for query in self._queries(user, [*active, *quiet[:limit]], before, limit)
         ]
         parts = [decode_timeline(await result_of(answer)) for answer in asked]
+        self._boards.check()
         items = [*self._notices(user, before, limit)]
         for part in parts:
             items += map(_message, part.messages)

@@ -95,7 +95,11 @@ class Touching:
         """Look at those who wait for it, at the pace of all; for ever."""
         while True:
             name = await self._turns.get()
-            await self.look_in_turn(name)
+            try:
+                await self.look_in_turn(name)
+            except Exception:
+                # A defect must not keep everybody else waiting.
+                log.exception("a look at a user failed", user=name)
             self._queued.discard(name)
 
     def synced(self, session: Session) -> None:
@@ -210,7 +214,11 @@ class Touching:
         except (Refused, msgspec.DecodeError) as error:
             log.info("touch not answered", mailbox=board.mailbox, error=str(error))
         else:
-            self._show(user, board, touched, again=False)
+            # All may have been loaded again meanwhile: what is known now counts. While it is being loaded, the
+            # row shows it later.
+            known = self._boards.get(board.mailbox)
+            if known is not None and known.is_live:
+                self._show(user, known, touched, again=False)
         return await self._moved(user, board, before)
 
     async def _record(self, user: User, board: PublicBoard, plan: Plan) -> tuple[int, ...]:
@@ -304,8 +312,9 @@ class Touching:
         return disturbance.local_time(now_ms(), claims[-1].get("utc_offset") if claims else None)
 
     def _wait_for_calm(self, user: User, local: int) -> None:
-        if user.name not in self._when:
-            wait = disturbance.look_again_in(local, self._calm.quiet) / 1_000
+        wait = disturbance.look_again_in(local, self._calm.quiet) / 1_000
+        # Claims may have moved their hours since.
+        if self._when.get(user.name, math.inf) > self._loop.time() + wait + SPREAD_SECONDS:
             self._look_at(user, self._loop.time() + wait + random.uniform(0, SPREAD_SECONDS))
 
     def _look_at(self, user: User, when: float) -> None:

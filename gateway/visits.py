@@ -53,7 +53,8 @@ class Visits:
         if visit is None:
             visit = visits[session] = Visit(session)
         visit.top, visit.told = top, (0, False)
-        if view.top != top:
+        # One that was dropped meanwhile is not kept current; another one may be.
+        if view.top != top or not view.alive:
             self._mark(visit)
 
     def end(self, session: Session) -> None:

@@ -7,6 +7,7 @@ delivered before, what is delivered now and what comes live fit together without
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -27,6 +28,9 @@ from gateway.watch import Mode
 from streams.errors import Code, Refused
 
 log = structlog.get_logger()
+
+RETRY_SECONDS = 0.5
+"""Pause before it is asked again whether a user is in a mailbox."""
 
 KINDS = ("group", "direct", "user", "public")
 """The kinds of mailboxes that `sync` counts apart."""
@@ -64,8 +68,13 @@ class Watching:
         user = session.user
         await self._loader.load(user)
         while user.admitting:
-            await asyncio.wait(user.admitting.values())
+            _, waiting = await asyncio.wait(
+                user.admitting.values(), timeout=self._settings.request_seconds
+            )
+            if waiting:
+                raise unavailable("a mailbox that you have joined is being read; try again")
             await self._loader.load(user)
+        self._boards.check()
         self._announce(user, [one for one in user.synced if one is not session])
         is_first, session.synced = not session.synced, True
         if frame.mode is not None:
@@ -141,12 +150,11 @@ class Watching:
 
     def added(self, user: User, mailbox: str) -> None:
         """The user is in a mailbox now: tell their sessions, and watch it for those that sync."""
-        box = user.boxes.get(mailbox)
-        if not user.sessions or mailbox in user.admitting or (box and box.announced):
+        box, task = user.boxes.get(mailbox), user.admitting.get(mailbox)
+        if not user.sessions or (task and not task.done()) or (box and box.announced):
             return
-        task = asyncio.create_task(self._admit(user, mailbox))
-        user.admitting[mailbox] = task
-        task.add_done_callback(lambda _: user.admitting.pop(mailbox, None))
+        task = user.admitting[mailbox] = asyncio.create_task(self._admit(user, mailbox))
+        task.add_done_callback(partial(_admitted, user, mailbox))
 
     def removed(self, user: User, mailbox: str) -> None:
         """The user is out of a mailbox: what came before is still delivered, nothing after."""
@@ -163,6 +171,7 @@ class Watching:
         channel = box.channel
         with self._hub.held(channel):
             missed = await self._missed(box, epoch, seq)
+            _check_stayed(session.user, box)
             recovered = missed is not None and self._fits(session, missed.events)
             if missed is None or not recovered:
                 missed = Missed([], channel.ring.end, channel.head)
@@ -233,16 +242,24 @@ class Watching:
         ]
 
     async def _admit(self, user: User, mailbox: str) -> None:
+        """Ask, and welcome the user, until it is answered whether they are in."""
         channel = self._hub.channel(mailbox)
-        try:
-            with self._hub.held(channel):
-                user.box(channel)
-                await self._loader.finish(await self._loader.open(user, [mailbox]))
-                box = self.readable(user, mailbox)
-                missed = await self._since_joined(box)
-                self._welcome(list(user.sessions), box, missed)
-        except Refused as error:
-            log.info("not admitted", mailbox=mailbox, error=error.message)
+        with self._hub.held(channel):
+            while user.sessions:
+                src = _joined_by(user, mailbox)
+                try:
+                    user.box(channel)
+                    await self._loader.finish(await self._loader.open(user, [mailbox]))
+                    box = self.readable(user, mailbox)
+                    missed = await self._since_joined(box)
+                    _check_stayed(user, box)
+                    self._welcome(list(user.sessions), box, missed)
+                    break
+                except Refused as error:
+                    log.info("not admitted", mailbox=mailbox, error=error.message)
+                    if error.code is not Code.UNAVAILABLE and src == _joined_by(user, mailbox):
+                        break
+                await asyncio.sleep(RETRY_SECONDS)
         if not user.sessions:
             self._forget(user, mailbox)
 
@@ -331,6 +348,24 @@ class Watching:
         channel = user.drop(mailbox)
         if channel is not None:
             self._hub.release(channel)
+
+
+def _admitted(user: User, mailbox: str, task: asyncio.Task[None]) -> None:
+    # In the same turn of the loop they may have joined once more.
+    if user.admitting.get(mailbox) is task:
+        del user.admitting[mailbox]
+
+
+def _check_stayed(user: User, box: Box) -> None:
+    """Refuse to go on for somebody who has left the mailbox while it was asked for."""
+    if user.boxes.get(box.channel.mailbox) is not box:
+        raise unavailable("you have left the mailbox meanwhile; try again")
+
+
+def _joined_by(user: User, mailbox: str) -> int:
+    """The command by which the user is in a mailbox, as their cursors say."""
+    cursor = user.cursors.get(mailbox)
+    return cursor.src if cursor is not None and cursor.member else -1
 
 
 def _newest(box: Box) -> tuple[int, str]:

@@ -305,9 +305,10 @@ def edit(outbox: _Outbox, c: Edit) -> Outcome:
     """Give a post another body."""
     _require_author(outbox, c)
     row = outbox.post(c.seq)
-    if not bodies.same(row.body, c.body):
-        outbox.put_post(replace(row, body=c.body, edited=outbox.now))
-    return outbox.outcome(seq=c.seq)
+    if bodies.same(row.body, c.body):
+        return outbox.outcome(seq=c.seq)
+    outbox.put_post(replace(row, body=c.body, edited=outbox.now))
+    return outbox.outcome(seq=c.seq, offset=outbox.offset)
 
 
 def delete(outbox: _Outbox, c: Delete) -> Outcome:
@@ -319,16 +320,17 @@ def delete(outbox: _Outbox, c: Delete) -> Outcome:
     if not row.recalled:
         head = outbox.view.head(c.mailbox).seq
         outbox.put_post(replace(row, body=NO_BODY, state="", recalled=head, recalled_by=c.by))
-    return outbox.outcome(seq=c.seq)
+    return outbox.outcome(seq=c.seq, offset=outbox.offset)
 
 
 def set_state(outbox: _Outbox, c: SetState) -> Outcome:
     """Set what a post is now."""
     _require_author(outbox, c)
     row = outbox.post(c.seq)
-    if row.state != (c.state or ""):
-        outbox.put_post(replace(row, state=c.state or ""))
-    return outbox.outcome(seq=c.seq, state=c.state)
+    if row.state == (c.state or ""):
+        return outbox.outcome(seq=c.seq, state=c.state)
+    outbox.put_post(replace(row, state=c.state or ""))
+    return outbox.outcome(seq=c.seq, state=c.state, offset=outbox.offset)
 
 
 def follow(outbox: _Outbox, c: Follow) -> Outcome:

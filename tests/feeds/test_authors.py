@@ -99,7 +99,9 @@ def test_what_is_changed_is_what_all_feeds_show_from_then_on(scene):
     scene.follow("ann", "eva")
     seq = scene.post("ann", body="one", state="live")
     scene.world.now += 1
-    assert scene.do("edit", "ann", seq=seq, body="two") == {"mailbox": "author:ann", "seq": seq}
+    answer = scene.do("edit", "ann", seq=seq, body="two")
+    offset = scene.row("ann", seq).at.offset
+    assert answer == {"mailbox": "author:ann", "seq": seq, "offset": offset}
     assert scene.do("state", "ann", seq=seq, state="ended")["state"] == "ended"
     row = scene.row("ann", seq)
     assert (bytes(row.body), row.state, row.edited) == (b'"two"', "ended", scene.world.now)
@@ -115,8 +117,8 @@ def test_what_changes_nothing_writes_nothing(scene):
     seq = scene.post("ann", body={"a": 1}, state="live")
     scene.follow("ann", "eva")
     before = len(scene.world.line(MAILBOXES, "author:ann").log.records)
-    scene.do("edit", "ann", seq=seq, body={"a": 1})
-    scene.do("state", "ann", seq=seq, state="live")
+    assert "offset" not in scene.do("edit", "ann", seq=seq, body={"a": 1})
+    assert "offset" not in scene.do("state", "ann", seq=seq, state="live")
     scene.do("mode", "ann", SYSTEM, mode="auto")
     scene.do("follow", "ann", "eva")
     scene.do("unfollow", "ann", "fay")

@@ -34,7 +34,10 @@ QUERIES = ("query", "feed", "outbox")
 
 
 class FeedPipeline:
-    """Producer, agents and logs in one; `asked` counts queries by what they ask."""
+    """Producer, agents and logs in one; `asked` counts queries by what they ask.
+
+    slow: what is asked, and whose key it has, to be answered by `answer_late` only.
+    """
 
     def __init__(self, folder: Path, limits: FeedLimits | None = None) -> None:
         limits = limits or FeedLimits(partitions=PARTITIONS)
@@ -51,6 +54,9 @@ class FeedPipeline:
         self.is_losing = False
         self.answers_stand_still = False
         self._unanswered: list[Reply] = []
+        self.slow: tuple[str, str] | None = None
+        self._slow_refs: set[int] = set()
+        self._late: list[Reply] = []
         self.decided: Callable[[Any], None] = lambda _record: None
 
     async def start(self) -> None: ...
@@ -64,7 +70,10 @@ class FeedPipeline:
         lines = self._mailboxes if "mailbox" in topic else self._users
         command = orjson.loads(value)
         if command["type"] in QUERIES:
-            self.asked[command.get("what", "cursors")] += 1
+            what = command.get("what", "cursors")
+            self.asked[what] += 1
+            if self.slow == (what, key.decode()):
+                self._slow_refs.add(command["reply"]["ref"])
         else:
             self.written[command["type"]] += 1
         lines[partition].append(now_ms(), key.decode(), value)
@@ -116,8 +125,26 @@ class FeedPipeline:
         self.answers_stand_still = False
         replies, self._unanswered = self._unanswered, []
         for reply in replies:
-            payload = orjson.dumps({"ref": reply.to.ref, **reply.payload})
-            self.rows.take_reply(reply.to.partition, reply.to.to.encode(), payload, ())
+            if reply.to.ref in self._slow_refs:
+                self._late.append(reply)
+            else:
+                self._reply(reply)
+
+    @property
+    def has_late_answers(self) -> bool:
+        """Whether what is slow has been decided."""
+        return bool(self._late)
+
+    def answer_late(self) -> None:
+        """Bring the answers to what was slow; nothing is slow from here on."""
+        self.slow = None
+        replies, self._late = self._late, []
+        for reply in replies:
+            self._reply(reply)
+
+    def _reply(self, reply: Reply) -> None:
+        payload = orjson.dumps({"ref": reply.to.ref, **reply.payload})
+        self.rows.take_reply(reply.to.partition, reply.to.to.encode(), payload, ())
 
     def _decide(self, line: Line) -> None:
         records, batch = line.decide(len(line.waiting))

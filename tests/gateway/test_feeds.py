@@ -12,6 +12,7 @@ from gateway import feed_operations, views
 from streams.feeds import authors
 from streams.feeds.commands import SEEN_MS
 from streams.feeds.limits import FeedLimits
+from streams.partitioning import partition_of
 from tests.feeds.commands import READERS, Actors
 from tests.feeds.model import Model
 from tests.gateway.conftest import House, Open
@@ -58,6 +59,13 @@ async def all_pages(client, limit=7, between=lambda: None, **fields):
             return found
         last = {"last_id": page["last_id"]}
         between()
+
+
+async def shows_whatever_the_log_brings(house, client, *bodies):
+    for _ in range(3):
+        house.pipeline.go_on(1)
+        posts = (await client.request("feed"))["posts"]
+        assert [post["body"] for post in posts] == [*bodies]
 
 
 def in_order(posts):
@@ -290,6 +298,18 @@ async def test_a_hole_in_the_log_is_asked_for(house):
     assert len((await eva.request("feed"))["posts"]) == 4
 
 
+async def test_a_change_of_an_old_post_leaves_no_hole(house):
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    house.pipeline.post("ann", 5)
+    await eva.request("feed")
+    house.pipeline.act("edit", "ann", seq=2, body="edited")
+    house.pipeline.asked.clear()
+    house.pipeline.post("ann")
+    assert len((await eva.request("feed"))["posts"]) == 6
+    assert not house.pipeline.asked
+
+
 @pytest.mark.parametrize("fails", [b"author:ann/m/0000000000000002", b"eva/f/ann"])
 async def test_a_record_that_is_not_understood_is_asked_for(house, fails):
     eva = await house.connect("eva")
@@ -348,6 +368,116 @@ async def test_pages_are_the_sorted_posts_whatever_happens_and_however_far_the_l
             pipeline.go_on()
             for name, client in clients.items():
                 assert shown(await all_pages(client, 3)) == model.feed(name)
+
+
+# Late answers
+
+
+async def test_a_post_that_was_deleted_at_once_stays_so_while_the_log_goes_on(house):
+    ann = await house.connect("ann")
+    await follow(ann, "ann")
+    await ann.request("feed")
+    house.pipeline.logs_stand_still = True
+    posted = await ann.request("post", body=1)
+    await ann.request("delete", post=posted["post"])
+    assert (await ann.request("feed"))["posts"] == []
+    await shows_whatever_the_log_brings(house, ann)
+
+
+async def test_a_post_that_was_edited_at_once_stays_so_while_the_log_goes_on(house):
+    ann = await house.connect("ann")
+    await follow(ann, "ann")
+    await ann.request("feed")
+    house.pipeline.logs_stand_still = True
+    posted = await ann.request("post", body=1)
+    await ann.request("edit", post=posted["post"], body=2)
+    await shows_whatever_the_log_brings(house, ann, 2)
+
+
+async def test_the_last_of_two_edits_holds_while_the_log_goes_on(house):
+    ann = await house.connect("ann")
+    await follow(ann, "ann")
+    posted = await ann.request("post", body=1)
+    await ann.request("feed")
+    house.pipeline.logs_stand_still = True
+    for body in (2, 3):
+        await ann.request("edit", post=posted["post"], body=body)
+    await shows_whatever_the_log_brings(house, ann, 3)
+
+
+@pytest.mark.parametrize(("op", "fields", "left"), [("delete", {}, []), ("edit", {"body": 2}, [2])])
+async def test_what_was_changed_while_another_partition_is_slow_stays_so(
+    feeds_of, op, fields, left
+):
+    house = await feeds_of(FeedLimits(mode="pull", partitions=PARTITIONS))
+    here = partition_of("author:ann", PARTITIONS)
+    names = (f"bob{number}" for number in range(100))
+    bob = next(name for name in names if partition_of(f"author:{name}", PARTITIONS) != here)
+    ann = await house.connect("ann")
+    await follow(ann, "ann", bob)
+    posted = await ann.request("post", body=1)
+    house.pipeline.post(bob)
+    house.gateway._feeds.drop("ann")
+    house.pipeline.slow = ("timeline", f"author:{bob}")
+    page = asyncio.ensure_future(ann.request("feed"))
+    await until(lambda: house.pipeline.has_late_answers)
+    house.pipeline.logs_stand_still = True
+    await ann.request(op, post=posted["post"], **fields)
+    house.pipeline.answer_late()
+    await page
+    posts = (await ann.request("feed"))["posts"]
+    assert [post["body"] for post in posts if post["author"] == "ann"] == left
+
+
+async def test_an_answer_for_a_dropped_feed_does_not_drop_the_next_one(house):
+    feeds = house.gateway._feeds
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    house.pipeline.post("ann", 120)
+    await eva.request("feed")
+    before = await feeds.view("eva")
+    house.pipeline.logs_stand_still = True
+    house.pipeline.act("follow", "bob", by="eva")
+    house.pipeline.answers_stand_still = True
+    more = asyncio.ensure_future(feeds.extend(before, 110))
+    await until(lambda: house.pipeline.has_answers)
+    house.pipeline.logs_stand_still = False
+    house.pipeline.go_on()
+    assert not before.alive
+    house.pipeline.answer()
+    after = await feeds.view("eva")
+    await more
+    assert after.alive
+
+
+async def test_who_gets_a_page_of_a_dropped_feed_hears_what_is_new_since(feeds_of):
+    house = await feeds_of(head_seconds=0.01)
+    one, two = await house.connect("eva"), await house.connect("eva")
+    await follow(one, "ann")
+    house.pipeline.post("ann", 2)
+    house.pipeline.slow = ("inbox", "eva")
+    first = await one.post("feed")
+    await until(lambda: house.pipeline.has_late_answers)
+    house.pipeline.slow = None
+    house.gateway._feeds.drop("eva")
+    house.pipeline.post("ann")
+    assert len((await two.request("feed"))["posts"]) == 3
+    house.pipeline.answer_late()
+    assert len((await one.answer(first))["posts"]) == 2
+    await one.expect("new_posts", count=1)
+
+
+async def test_who_looks_hears_what_came_while_their_feed_was_out_of_memory(feeds_of):
+    house = await feeds_of(head_seconds=0.01, feed_views=1)
+    one, two = await house.connect("eva"), await house.connect("eva")
+    fay = await house.connect("fay")
+    await follow(one, "ann")
+    house.pipeline.post("ann", 2)
+    assert len((await one.request("feed"))["posts"]) == 2
+    await fay.request("feed")
+    house.pipeline.post("ann")
+    assert len((await two.request("feed"))["posts"]) == 3
+    await one.expect("new_posts", count=1)
 
 
 # Visits
