@@ -340,10 +340,10 @@ class Ports:
     """Ports for servers, each given out once, below those from which the kernel takes its own.
 
     Each process of a parallel run has a range of its own: a port that is free while a gateway is
-    down is nobody else's.
+    down is nobody else's. Browsers open no page on 10080.
     """
 
-    FIRST, COUNT = 10_000, 4_000
+    FIRST, COUNT = 10_100, 4_000
 
     def __init__(self, process: int) -> None:
         self._base = self.FIRST + process * self.COUNT
