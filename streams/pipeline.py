@@ -197,9 +197,13 @@ app = Pipeline(settings())
 
 
 def _commands(name: str) -> Any:
-    """A command topic whose events are batches, as the transport makes them: nothing to decode."""
+    """A command topic whose events are batches, as the transport makes them: nothing to decode.
+
+    Without acknowledgements: Faust would remember each until it commits them, and the lanes say what is committed.
+    """
     return app.topic(
         name,
+        acks=False,
         partitions=app.settings.partitions,
         key_type=bytes,
         value_type=bytes,

@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError
 from faust.transport import drivers
 from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage, Message
+from faust.types import TP, ConsumerMessage
 from mode.utils.futures import maybe_async
 
 _COMMIT_SECONDS = 5.0
@@ -145,16 +145,6 @@ class Consumer(driver.Consumer):
         await self.commit()
         self._done.clear()
         await super().on_partitions_revoked(revoked)
-
-    def track_message(self, message: Message) -> None:
-        self._on_message_in(message.tp, message.offset, message)
-
-    def ack(self, message: Message) -> bool:
-        message.acked = True
-        return True
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Holes are the lanes' business."""
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         if not self._done:
