@@ -248,5 +248,4 @@ decode_posts = msgspec.json.Decoder(Posts).decode
 decode_snapshot = msgspec.json.Decoder(Snapshot).decode
 decode_author = msgspec.json.Decoder(Author).decode
 decode_followers = msgspec.json.Decoder(Followers).decode
-
 decode_change = msgspec.json.Decoder(Change).decode

@@ -127,12 +127,13 @@ class Feeds:
         is_older = row.seq <= outbox.head
         before = outbox.posts.get(row.seq)
         changed = before is not None and ORIGIN < before.at < row.at
-        if not outbox.passes(row.seq, is_change=changed or bool(row.edited or row.recalled)):
+        is_change = changed or bool(row.edited or row.recalled)
+        if not outbox.passes(row.seq, is_change=is_change):
             log.warning("hole in an outbox", author=row.sender, seq=row.seq)
             self.drop_author(row.sender)
         elif not row.pushing:
-            is_change = is_older or changed or bool(row.edited or row.recalled)
-            self._show(outbox.views, self.outboxes.take(row), row, is_change=is_change)
+            post = self.outboxes.take(row)
+            self._show(outbox.views, post, row, is_change=is_older or is_change)
 
     def take_follow(self, user: str, author: str, *, following: bool) -> None:
         """Take what the log says of whom a user follows."""
@@ -249,7 +250,6 @@ class Feeds:
                 log.warning("feed not loaded anew", user=user, error=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                self.visits.added(user)
                 return
 
     def _show(self, views: Iterable[View], post: Post, row: Message, *, is_change: bool) -> None:

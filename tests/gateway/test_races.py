@@ -85,6 +85,14 @@ def withdraw(pipeline):
     pipeline.decide(commands.Withdraw(id=new_id(), mailbox=NEWS, by="olga", publish=1, expect=1))
 
 
+async def gets_nothing_more(house, group, client):
+    """The next message, the 21st, doesn't come."""
+    await asyncio.sleep(NOTHING_COMES)
+    house.pipeline.post(group)
+    await asyncio.sleep(NOTHING_COMES)
+    assert 21 not in client.seqs(group)
+
+
 # Members
 
 
@@ -98,10 +106,7 @@ async def test_who_was_removed_while_a_resume_pulls_gets_nothing_more(house_of: 
     remove(house.pipeline, group, "bob")
     await bob.expect("left", mailbox=group)
     history.let_go()
-    await asyncio.sleep(NOTHING_COMES)
-    house.pipeline.post(group)
-    await asyncio.sleep(NOTHING_COMES)
-    assert 21 not in bob.seqs(group)
+    await gets_nothing_more(house, group, bob)
 
 
 async def test_who_was_removed_while_being_welcomed_gets_nothing_more(house_of: Open, group: str):
@@ -118,10 +123,7 @@ async def test_who_was_removed_while_being_welcomed_gets_nothing_more(house_of: 
     remove(house.pipeline, group, "bob")
     await bob.expect("left", mailbox=group)
     history.let_go()
-    await asyncio.sleep(NOTHING_COMES)
-    house.pipeline.post(group)
-    await asyncio.sleep(NOTHING_COMES)
-    assert 21 not in bob.seqs(group)
+    await gets_nothing_more(house, group, bob)
 
 
 async def test_who_left_and_came_back_while_being_welcomed_is_watching(house: House, group: str):
