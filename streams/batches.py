@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 import structlog
+from msgspec.structs import astuple
 
 from streams.decisions import (
     Agent,
-    Change,
     Command,
     Effect,
     Moment,
@@ -23,8 +22,8 @@ from streams.decisions import (
 from streams.errors import Code, Malformed, Refused
 from streams.partitioning import Place
 from streams.schemas import ReplyTo
-from tables.journal import Entry
-from tables.overlay import Overlay, Put
+from tables.journal import Entries
+from tables.overlay import Overlay, Row
 from tables.partition import Partition
 from tables.rows import Position
 
@@ -41,8 +40,9 @@ A command may be about 1,000 users, and while a batch is decided nothing else mo
 _FULL = 8_000
 """The same, after which it takes no further command, though that has been looked up."""
 
-_AHEAD_BYTES = 32_768
-"""Bytes of commands that are decoded and looked up at once."""
+_AHEAD_BYTES = 256 << 10
+_AHEAD_RECORDS = 512
+"""What is decoded and looked up at once, and if it is all messages stored at once: so much or a single record."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -72,7 +72,7 @@ class Batch:
         self._view = agent.view(self.overlay)
         self.at = partition.progress.at
         self._decided = self.at.offset
-        self.entries: list[Sequence[Entry]] = []
+        self.entries: list[Entries] = []
         self.effects: list[Effect] = []
         self.replies: list[Reply] = []
         self.dead_letters: list[DeadLetter] = []
@@ -88,7 +88,7 @@ class Batch:
             row = self._partition.current(key)
             self.at = Position(self.at.offset, self.at.number + 1)
             moved = None if row is None else msgspec.structs.replace(row, at=self.at)  # type: ignore[type-var]
-            self.entries.append(self._put([Change(key, moved)], [self.at]))
+            self._put([key], [moved], [self.at])
 
     def decide(self, records: Sequence[Record]) -> int:
         """Decide records until the batch is full, and return how many: at least one, if there is one.
@@ -103,31 +103,33 @@ class Batch:
         return count
 
     def _decide_some(self, records: Sequence[Record]) -> int:
-        commands = list(map(self._decode, records))
-        self._agent.prefetch(self.overlay, commands)
-        pairs = list(zip(records, commands, strict=True))
+        commands = self._decode_all(records)
+        self._agent.prefetch(self._view, commands)
         count = 0
-        while count < len(pairs) and self._size < _FULL:
-            count += self._decide_run(pairs, count) or self._decide_one(*pairs[count])
+        while count < len(records) and self._size < _FULL:
+            count += self._decide_run(records[count:], commands[count:]) or self._decide_one(
+                records[count], commands[count]
+            )
         return count
 
-    def _decide_run(self, pairs: Sequence[tuple[Record, Command | Malformed]], start: int) -> int:
-        """Decide at once what can be from `start` on; how many that is."""
-        if not self._in_runs or pairs[start][0].offset <= self._decided:
+    def _decide_run(
+        self, records: Sequence[Record], commands: Sequence[Command | Malformed]
+    ) -> int:
+        """Decide at once what can be of the first commands; how many that is."""
+        if not self._in_runs or records[0].offset <= self._decided:
             return 0
         try:
-            changes = self._agent.decide_run(self._view, islice(pairs, start, None))
+            pairs = zip(records, commands, strict=True)
+            keys, rows = self._agent.decide_run(self._view, pairs)
         except Exception:
             log.exception("a rule of runs failed, the rest of the batch is decided one by one")
             self._in_runs = False
             return 0
-        if changes:
-            self._size += len(changes)
-            self.outcomes["done"] += len(changes)
-            places = [change.row.at for change in changes]  # type: ignore[union-attr]
-            self.at = places[-1]
-            self.entries += [(put,) for put in self._put(changes, places)]
-        return len(changes)
+        if rows:
+            self._size += len(rows)
+            self.outcomes["done"] += len(rows)
+            self._put(keys, rows, [row.at for row in rows])
+        return len(rows)
 
     def _decide_one(self, record: Record, command: Command | Malformed) -> int:
         if isinstance(command, Malformed):
@@ -137,6 +139,14 @@ class Batch:
         else:
             self._decide(record, command)
         return 1
+
+    def _decode_all(self, records: Sequence[Record]) -> Sequence[Command | Malformed]:
+        commands = self._agent.decode_run(records)
+        if commands is not None and (
+            self._place is None or all(map(self._place.holds, {(r.key or b"").decode() for r in records}))
+        ):
+            return commands
+        return list(map(self._decode, records))
 
     def _decode(self, record: Record) -> Command | Malformed:
         try:
@@ -171,9 +181,8 @@ class Batch:
             self._take_again(command, outcome)
             return
         if outcome.changes:
-            places = [Position(record.offset, number) for number in range(len(outcome.changes))]
-            self.at = places[-1]
-            self.entries.append(self._put(outcome.changes, places))
+            keys, rows = zip(*map(astuple, outcome.changes), strict=True)
+            self._put(keys, rows, [Position(record.offset, number) for number in range(len(keys))])
             self.effects += outcome.effects
         self.outcomes["done"] += 1
         if outcome.result is not None:
@@ -189,13 +198,14 @@ class Batch:
         elif outcome.result is not None:
             self._answer(command, {"result": outcome.result})
 
-    def _put(self, changes: Sequence[Change], places: Sequence[Position]) -> list[Put]:
-        puts = [
-            Put(change.key, None if change.row is None else _encode(change.row), at, change.row)
-            for change, at in zip(changes, places, strict=True)
-        ]
-        self.overlay.put(puts)
-        return puts
+    def _put(
+        self, keys: Sequence[bytes], rows: Sequence[Row | None], places: Sequence[Position]
+    ) -> None:
+        """Put rows that are stored all or none."""
+        values = [None if row is None else _encode(row) for row in rows]
+        self.overlay.put(keys, rows, values)
+        self.entries.append(Entries(keys, values, places))
+        self.at = places[-1]
 
     def _answer(
         self, command: Command, payload: dict[str, Any], outcome: str | None = None
@@ -227,16 +237,17 @@ class Batch:
 
 
 def _ahead(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    """The records in slices, each of at most so many bytes or a single record."""
-    start = size = 0
-    for number, record in enumerate(records):
-        weight = len(record.value or b"")
-        if number > start and size + weight > _AHEAD_BYTES:
-            yield records[start:number]
-            start, size = number, 0
-        size += weight
-    if start < len(records):
-        yield records[start:]
+    """The records in slices that are small enough."""
+    count = len(records)
+    if count > _AHEAD_RECORDS or (count > 1 and _bytes(records) > _AHEAD_BYTES):
+        yield from _ahead(records[: count // 2])
+        yield from _ahead(records[count // 2 :])
+    elif records:
+        yield records
+
+
+def _bytes(records: Sequence[Record]) -> int:
+    return sum(len(record.value or b"") for record in records)
 
 
 class _Asker(msgspec.Struct):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import orjson
 
@@ -22,6 +24,17 @@ def readable(body: msgspec.Raw, limit: int) -> msgspec.Raw:
     if _LINE_FEED in content or _CARRIAGE_RETURN in content:
         return msgspec.Raw(msgspec.json.format(content, indent=-1))
     return body
+
+
+def are_readable(bodies: Sequence[msgspec.Raw], limit: int) -> bool:
+    """Whether each of them is handed on as it is, looked at all together; False may be due to any of them."""
+    joined = b",".join(bodies)
+    if max(map(len, bodies)) > limit or _LINE_FEED in joined or _CARRIAGE_RETURN in joined:
+        return False
+    try:
+        return len(orjson.loads(b"[%b]" % joined)) == len(bodies)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def same(one: msgspec.Raw, other: msgspec.Raw) -> bool:

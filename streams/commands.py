@@ -7,7 +7,7 @@ each with an example.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -20,6 +20,7 @@ from streams.ids import (
     MAILBOX_PATTERN,
     NAME_PATTERN,
     UUID_PATTERN,
+    are_uuids,
     is_mailbox,
     is_user,
     is_uuid,
@@ -303,7 +304,10 @@ _Command = TypeVar("_Command")
 
 _REMEMBERED = 100_000
 
+_NO_COMMAND = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _decode_mailbox_command = msgspec.json.Decoder(AnyMailboxCommand).decode
+_decode_send = msgspec.json.Decoder(Send).decode
 _decode_user_command = msgspec.json.Decoder(AnyUserCommand).decode
 
 
@@ -315,6 +319,23 @@ def decode_mailbox_command(key: bytes | None, value: bytes | None) -> AnyMailbox
     if key != _key_of(command.mailbox):
         raise Malformed(Code.BAD_REQUEST, "the record's key must be the mailbox id")
     return command
+
+
+def decode_sends(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> list[Send] | None:
+    """Decode and validate records of the mailbox commands all together, as far as their bodies.
+
+    None where one of them is no send, or where anything is wrong: what, only a look at each can tell.
+    """
+    try:
+        _check_text(b"\n".join(values))  # type: ignore[arg-type]
+        sends: list[Send] = list(map(_decode_send, values))  # type: ignore[arg-type]
+        placed = {(key, c.mailbox) for key, c in zip(keys, sends, strict=True)}
+        if any(not is_mailbox(mailbox) or key != _key_of(mailbox) for key, mailbox in placed):
+            return None
+    except (TypeError, Malformed, *_NO_COMMAND):
+        return None
+    has_names = all(map(is_user, {c.by for c in sends})) and are_uuids([c.id for c in sends])
+    return sends if has_names else None
 
 
 @lru_cache(_REMEMBERED)
@@ -358,9 +379,13 @@ def _decoded(decode: Callable[[bytes], _Command], value: bytes | None) -> _Comma
     if value is None:
         raise Malformed(Code.BAD_REQUEST, "a command is a JSON object, the record is empty")
     try:
-        # A body is kept as it came, so its bytes are checked here and nowhere else.
-        if not value.isascii():
-            value.decode()
+        _check_text(value)
         return decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _NO_COMMAND as error:
         raise Malformed(Code.BAD_REQUEST, str(error)) from None
+
+
+def _check_text(value: bytes) -> None:
+    """A body is kept as it came, so its bytes are checked here and nowhere else."""
+    if not value.isascii():
+        value.decode()

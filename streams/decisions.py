@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,6 +29,13 @@ class Change(Struct, frozen=True, gc=False):
 
     key: bytes
     row: Row | None
+
+
+class Run(NamedTuple):
+    """The rows of commands that come to one row each, in columns."""
+
+    keys: list[bytes]
+    rows: list[Row]
 
 
 class Moment(Struct, frozen=True, gc=False):
@@ -86,13 +93,19 @@ class Command(Protocol):
 class Agent(Protocol):
     """The rules of one kind of command. Nothing in here waits, reads a clock or keeps state."""
 
+    def decode_run(self, records: Sequence[Record]) -> Sequence[Command] | None:
+        """Decode and validate records at once, each of which is about nothing but its key.
+
+        None if one of them is not, or has a fault: then all are looked at one by one.
+        """
+
     def decode(self, key: bytes | None, value: bytes | None) -> Command:
         """Decode and validate a record; raises `Malformed`."""
 
     def keys(self, command: Any) -> Iterable[str]:
         """The keys that a command is about: all must belong to its partition."""
 
-    def prefetch(self, rows: Overlay, commands: Sequence[Any]) -> None:
+    def prefetch(self, view: Any, commands: Sequence[Any]) -> None:
         """Read in bulk what the commands will ask for; what is no command is among them."""
 
     def is_query(self, command: Command) -> bool:
@@ -101,7 +114,7 @@ class Agent(Protocol):
     def view(self, rows: Overlay) -> Any:
         """A batch's rows in the form that `decide` reads."""
 
-    def decide_run(self, view: Any, commands: Iterable[tuple[Record, Any]]) -> list[Change]:
+    def decide_run(self, view: Any, commands: Iterable[tuple[Record, Any]]) -> Run:
         """The rows of the first commands, one each, as far as `decide` would give each just one row and no more."""
 
     def decide(self, view: Any, command: Command, moment: Moment) -> Outcome:

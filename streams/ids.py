@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -61,7 +62,18 @@ def is_mailbox(text: str) -> bool:
 
 def is_uuid(text: str) -> bool:
     """Whether `text` is a UUID in its usual form, as UUID_PATTERN says; quicker than that."""
-    return text.isascii() and text.encode().translate(_ANY_HEX) == _UUID_OF_ZEROS
+    return are_uuids((text,))
+
+
+def are_uuids(texts: Sequence[str]) -> bool:
+    """Whether each of them is a UUID."""
+    lines = "\n".join(texts)
+    return lines.isascii() and lines.encode().translate(_ANY_HEX) == _zeros(len(texts))
+
+
+@lru_cache
+def _zeros(count: int) -> bytes:
+    return b"\n".join([_UUID_OF_ZEROS] * count)
 
 
 def parse_mailbox(text: str) -> MailboxId:

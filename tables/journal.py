@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from itertools import chain
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -16,12 +17,32 @@ _RECORD_OVERHEAD = 40
 _NO_HEADERS: list[tuple[str, bytes]] = []
 
 
-class Entry(Struct, frozen=True, gc=False):
+class Entry(NamedTuple):
     """A row on its way into the log. `value` None removes the key."""
 
     key: bytes
     value: bytes | None
     at: Position
+
+
+class Entries(Struct, frozen=True, gc=False):
+    """Rows on their way into the log that are stored all or none, in columns: most of them are handled as such."""
+
+    keys: Sequence[bytes]
+    values: Sequence[bytes | None]
+    places: Sequence[Position]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(Entry, self.keys, self.values, self.places)
+
+    @property
+    def size(self) -> int:
+        """Bytes that they take in a record batch, at most."""
+        bytes_of_values = sum(map(len, filter(None, self.values)))
+        return sum(map(len, self.keys)) + bytes_of_values + _RECORD_OVERHEAD * len(self)
 
 
 class Displaced(Exception):
@@ -37,17 +58,15 @@ class BatchProducer(Protocol):
         """Store a batch; returns the offset of its first record, once all in-sync replicas have it."""
 
 
-def _split(commands: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
+def _split(all_entries: Iterable[Entries]) -> Iterator[list[Entries]]:
+    batch: list[Entries] = []
     size = 0
-    for entries in commands:
-        added = 0
-        for entry in entries:
-            added += len(entry.key) + len(entry.value or b"") + _RECORD_OVERHEAD
+    for entries in all_entries:
+        added = entries.size
         if batch and size + added > BATCH_BYTES:
             yield batch
             batch, size = [], 0
-        batch += entries
+        batch.append(entries)
         size += added
     if batch:
         yield batch
@@ -58,23 +77,23 @@ async def append(
     topic: str,
     partition: int,
     next_offset: int,
-    commands: Iterable[Sequence[Entry]],
+    all_entries: Iterable[Entries],
     timestamp: int,
 ) -> int:
-    """Append each command's rows to a log whose next offset should be `next_offset`.
+    """Append rows to a log whose next offset should be `next_offset`.
 
-    The rows of one command share a record batch, which the broker stores all or none. Returns
+    Each `Entries` is in one record batch, which the broker stores all or none. Returns
     the log's next offset. `Displaced` if the rows landed elsewhere. timestamp: ms since 1970.
     """
-    for entries in _split(commands):
+    for some in _split(all_entries):
         batch = producer.create_batch()
-        for entry in entries:
-            headers = _NO_HEADERS if entry.value is not None else [position_header(entry.at)]
-            batch.append(timestamp=timestamp, key=entry.key, value=entry.value, headers=headers)
+        for key, value, at in chain.from_iterable(some):
+            headers = _NO_HEADERS if value is not None else [position_header(at)]
+            batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
         landed = await producer.send_batch(batch, topic, partition)
         if landed != next_offset:
             raise Displaced(
                 f"{topic}/{partition}: expected offset {next_offset}, landed at {landed}"
             )
-        next_offset += len(entries)
+        next_offset += sum(map(len, some))
     return next_offset

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from tables.journal import Entry
 from tables.rows import Position
 
 if TYPE_CHECKING:
@@ -23,12 +22,6 @@ class Row(Protocol):
     def at(self) -> Position: ...
 
 
-class Put(Entry, frozen=True, gc=False):
-    """An entry of the log with its row; None removes the key."""
-
-    row: Row | None
-
-
 class Layout(Protocol):
     """What a table's rows mean: how to decode one, and which local keys follow from it.
 
@@ -40,15 +33,14 @@ class Layout(Protocol):
     def decode(self, key: bytes, value: bytes) -> Row:
         """The typed row; `ValueError` (msgspec's errors are) if it isn't one."""
 
-    def derive(self, rows: Overlay, puts: Sequence[Put]) -> None:
-        """Bring the derived keys in line with a row, or many of one type in `bulk`, about to be put."""
+    def derive(self, rows: Overlay, keys: Sequence[bytes], put: Sequence[Row | None]) -> None:
+        """Bring the derived keys in line with a row, or many of one type in `bulk`, about to be put.
+
+        keys: of the rows. A row None removes its key.
+        """
 
 
 _ABSENT = object()
-
-
-def _type_of_row(put: Put) -> type:
-    return type(put.row)
 
 
 class Overlay:
@@ -91,22 +83,28 @@ class Overlay:
             if value is not None:
                 yield key, value
 
-    def prefetch(self, keys: Iterable[bytes], decode: Decode) -> None:
-        """Read many keys at once that `find` will be asked for."""
-        wanted = [key for key in keys if key not in self._now]
-        for key, value in zip(wanted, self._partition.raw_many(wanted), strict=True):
-            self._now[key] = None if value is None else decode(value)
+    def prefetch(self, keys: Collection[bytes], decode: Decode) -> list[Any]:
+        """Read many keys at once, which `find` will be asked for: the value of each."""
+        now = self._now
+        wanted = [key for key in keys if key not in now]
+        values = self._partition.raw_many(wanted)
+        now.update(zip(wanted, [None if v is None else decode(v) for v in values], strict=True))
+        return [now[key] for key in keys]
 
-    def put(self, puts: Iterable[Put]) -> None:
-        """Add logged rows, with all that is derived from them."""
-        now, rows = self._now, self.rows
-        for kind, group in groupby(puts, _type_of_row):
-            alike = list(group)
-            for some in [alike] if kind in self._layout.bulk else [(one,) for one in alike]:
-                self._layout.derive(self, some)
-                for one in some:
-                    now[one.key] = one.row
-                    rows[one.key] = one.value
+    def put(
+        self, keys: Sequence[bytes], rows: Sequence[Row | None], values: Sequence[bytes | None]
+    ) -> None:
+        """Add logged rows, with all that is derived from them; None removes a key."""
+        start = 0
+        for kind, alike in groupby(map(type, rows)):
+            stop = start + len(list(alike))
+            step = stop - start if kind in self._layout.bulk else 1
+            for first in range(start, stop, step):
+                some = slice(first, first + step)
+                self._layout.derive(self, keys[some], rows[some])
+                self._now.update(zip(keys[some], rows[some], strict=True))
+                self.rows.update(zip(keys[some], values[some], strict=True))
+            start = stop
 
     def put_derived(self, key: bytes, value: Any) -> None:
         """Set a derived key (None removes it)."""

@@ -15,7 +15,7 @@ from rocksdict import AccessType, Options, Rdict, ReadOptions, WriteBatch
 
 from tables.keys import parse_key
 from tables.options import write_options
-from tables.overlay import Decode, Layout, Overlay, Put, Row
+from tables.overlay import Decode, Layout, Overlay, Row
 from tables.rows import AT_HEADER, ORIGIN, Position
 
 log = structlog.get_logger(__name__)
@@ -138,16 +138,19 @@ class Partition:
         progress = Progress(next_offset, at, time.time(), tuple(displaced))
         batch = WriteBatch(raw_mode=True)
         batch.put(PROGRESS_KEY, _encode_derived(progress))
-        for key, value in sorted(overlay.derived.items()):
+        derived, rows = overlay.derived, overlay.rows
+        for key in sorted(derived):
+            value = derived[key]
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, _encode_derived(value))
-        for key, value in sorted(overlay.rows.items()):
-            if value is None:
+        for key in sorted(rows):
+            row = rows[key]
+            if row is None:
                 batch.delete(key)
             else:
-                batch.put(key, value)
+                batch.put(key, row)
         self._db.write(batch)
         self._progress = progress
         self._remember(overlay)
@@ -173,21 +176,20 @@ class Partition:
         overlay = self.overlay()
         at = self._progress.at
         displaced = set(self._progress.displaced)
-        taken: list[Put] = []
+        taken: list[tuple[bytes, Row | None, bytes | None]] = []
         for record in records:
             if record.offset < self._progress.next_offset:
                 continue
             row, position = self._read(record)
             if position > at:
-                taken.append(Put(record.key, record.value, position, row))
+                taken.append((record.key, row, record.value))
                 displaced.discard(record.key)
                 at = position
                 continue
-            overlay.put(taken)
-            taken.clear()
+            _put(overlay, taken)
             if position != ORIGIN or overlay.raw(record.key) is not None:
                 displaced.add(record.key)
-        overlay.put(taken)
+        _put(overlay, taken)
         if records:
             next_offset = max(records[-1].offset + 1, self._progress.next_offset)
             self.keep(overlay, at, next_offset, sorted(displaced))
@@ -209,6 +211,13 @@ class Partition:
         """The row that holds under a key."""
         value = self.raw(key)
         return None if value is None else self._layout.decode(key, value)
+
+
+def _put(overlay: Overlay, taken: list[tuple[bytes, Row | None, bytes | None]]) -> None:
+    """Put what was taken, and begin anew."""
+    if taken:
+        overlay.put(*zip(*taken, strict=True))
+        taken.clear()
 
 
 def header_position(headers: Iterable[tuple[str, bytes]]) -> Position:

@@ -15,14 +15,14 @@ from streams.commands import (
     Release,
     Send,
     decode_mailbox_command,
+    decode_sends,
 )
-from streams.decisions import Change, Moment, Outcome, Record
+from streams.decisions import Moment, Outcome, Record, Run
 from streams.feeds.commands import Edit, OutboxQuery, Post
 from streams.feeds.queries import answer_outbox, outboxes_of
 from streams.mailboxes import queries, rules
-from streams.mailboxes.layout import decode_seq, id_key
 from streams.mailboxes.rules import Limits
-from streams.mailboxes.view import View
+from streams.mailboxes.view import BatchView
 from streams.public import checks
 from streams.routes import rules as routes
 from streams.routes.commands import Announce, RenewLease
@@ -45,6 +45,13 @@ class MailboxAgent:
         self._limits = limits
         self._delivery_partitions = delivery_partitions
         self._max_body = max_body
+
+    def decode_run(self, records: Sequence[Record]) -> list[Send] | None:
+        """Decode and validate records at once, if all are sends with bodies that are handed on as they are."""
+        sends = decode_sends([r.key for r in records], [r.value for r in records])
+        if sends is None or not bodies.are_readable([c.body for c in sends], self._max_body):
+            return None
+        return sends
 
     def decode(self, key: bytes | None, value: bytes | None) -> AnyMailboxCommand:
         """Decode and validate a record; raises `Malformed`."""
@@ -72,28 +79,29 @@ class MailboxAgent:
             return (command.mailbox, *outboxes_of(command))
         return (command.mailbox,)
 
-    def view(self, rows: Overlay) -> View:
+    def view(self, rows: Overlay) -> BatchView:
         """The mailboxes as a batch sees them."""
-        return View(rows)
+        return BatchView(rows)
 
-    def prefetch(self, rows: Overlay, commands: Sequence[Any]) -> None:
-        """Look up all message ids at once: nearly always a miss, answered by the filter."""
-        with_id = (c for c in commands if type(c) is Send or type(c) is Post)
-        rows.prefetch([id_key(c.mailbox, c.id) for c in with_id], decode_seq)
+    def prefetch(self, view: BatchView, commands: Sequence[Any]) -> None:
+        """Look up all message ids at once."""
+        view.look_up([c for c in commands if type(c) is Send or type(c) is Post])
 
     def is_query(self, command: Any) -> bool:
         """Whether a command only asks."""
         return type(command) in _QUERIES
 
-    def decide_run(self, view: View, commands: Iterable[tuple[Record, Any]]) -> list[Change]:
+    def decide_run(self, view: BatchView, commands: Iterable[tuple[Record, Any]]) -> Run:
         """The rows of the messages with which the commands begin."""
         return rules.send_run(view, commands)
 
-    def decide(self, view: View, command: Any, moment: Moment) -> Outcome:
+    def decide(self, view: BatchView, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""
-        view.seats.clear()
+        view.rooms.clear()
         if type(command) in _ROUTING:
             return routes.decide(view.routes, command, moment, self._delivery_partitions)
+        if type(command) is Send:
+            view.fresh.discard(command.id)
         outcome = rules.decide(view, command, moment, self._limits)
         if type(command) is Send and command.reply is not None and outcome.result is None:
             return _answered(view, command, outcome)
@@ -106,7 +114,7 @@ class MailboxAgent:
         return queries.answer(partition, query)
 
 
-def _answered(view: View, c: Send, outcome: Outcome) -> Outcome:
+def _answered(view: BatchView, c: Send, outcome: Outcome) -> Outcome:
     """The outcome of a send with a receipt for a gateway that its row isn't forwarded to."""
     if c.reply is None or not view.routes.passes_by(c.reply.to, c.mailbox):
         return outcome

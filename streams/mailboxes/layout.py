@@ -11,8 +11,9 @@ table rebuilt from a compacted log equals the one that wrote it:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
+from operator import attrgetter
 from types import NoneType
 from typing import Any
 
@@ -30,7 +31,7 @@ from streams.public.layout import (
 )
 from streams.routes.rules import decode_lease, decode_route
 from tables.keys import message_key, owner_of, parse_key
-from tables.overlay import Overlay, Put, Row
+from tables.overlay import Overlay, Row
 from tables.rows import AnyEntry, Member, Message, PublicEntry, Pushing, State
 
 
@@ -65,9 +66,15 @@ def own_key(mailbox: str, user: str) -> bytes:
     return f"\0o/{mailbox}/{user}".encode()
 
 
+@lru_cache(_KEYS)
+def id_prefix(mailbox: str) -> bytes:
+    """What the keys of a mailbox's message ids begin with."""
+    return f"\0i/{mailbox}/".encode()
+
+
 def id_key(mailbox: str, message_id: str) -> bytes:
     """Key of a message id."""
-    return f"\0i/{mailbox}/{message_id}".encode()
+    return id_prefix(mailbox) + message_id.encode()
 
 
 def recall_key(mailbox: str, head: int, seq: int) -> bytes:
@@ -103,42 +110,53 @@ class MailboxLayout:
                 return decode_lease(value)
         raise ValueError(f"no row of a mailbox has the key {key!r}")
 
-    def derive(self, rows: Overlay, puts: Sequence[Put]) -> None:
+    def derive(self, rows: Overlay, keys: Sequence[bytes], put: Sequence[Row | None]) -> None:
         """Bring the derived keys in line with rows."""
-        kind: Any = type(puts[0].row)
+        kind: Any = type(put[0])
         if kind is Message:
-            _messages_put(rows, puts)
+            _messages_put(rows, keys, put)  # type: ignore[arg-type]
         elif issubclass(kind, PublicEntry):
-            for put in puts:
-                _entry_put(rows, parse_key(put.key).owner, put.row)  # type: ignore[arg-type]
+            for key, entry in zip(keys, put, strict=True):
+                _entry_put(rows, owner_of(key), entry)  # type: ignore[arg-type]
         elif kind is NoneType:
-            for put in puts:
-                _removed(rows, put.key)
+            for key in keys:
+                _removed(rows, key)
 
 
-def _messages_put(rows: Overlay, puts: Iterable[Put]) -> None:
+def _messages_put(rows: Overlay, keys: Sequence[bytes], messages: Sequence[Message]) -> None:
     """Take each mailbox's and each sender's last message after all, not after every one."""
-    heads: dict[str, Message] = {}
-    owns: dict[tuple[str, str], Message] = {}
+    mailboxes: dict[bytes, _Lasts] = {}
     ids: dict[bytes, int] = {}
-    for put in puts:
-        message: Message = put.row  # type: ignore[assignment]
-        mailbox, seq = owner_of(put.key), message.seq
-        head = heads.get(mailbox)
-        if head is None or seq >= head.seq:
-            heads[mailbox] = message
-        place = mailbox, message.sender
-        own = owns.get(place)
+    for key, message in zip(keys, messages, strict=True):
+        owner = key[: key.index(b"/")]
+        lasts = mailboxes.get(owner)
+        if lasts is None:
+            lasts = mailboxes[owner] = _Lasts(owner.decode())
+        seq, sender = message.seq, message.sender
+        own = lasts.owns.get(sender)
         if own is None or seq >= own.seq:
-            owns[place] = message
-        ids[id_key(mailbox, message.id)] = seq
+            lasts.owns[sender] = message
+        ids[lasts.id_prefix + message.id.encode()] = seq
         if message.recalled:
-            rows.put_derived(recall_key(mailbox, message.recalled, seq), 0)
+            rows.put_derived(recall_key(lasts.mailbox, message.recalled, seq), 0)
     rows.put_all_derived(ids)
-    for mailbox, message in heads.items():
-        _last_put(rows, head_key(mailbox), Last(message.seq, message.rate[0]))
-    for (mailbox, sender), message in owns.items():
-        _last_put(rows, own_key(mailbox, sender), Last(message.seq, message.rate[1]))
+    for lasts in mailboxes.values():
+        mailbox, owns = lasts.mailbox, lasts.owns
+        head = max(owns.values(), key=attrgetter("seq"))
+        _last_put(rows, head_key(mailbox), Last(head.seq, head.rate[0]))
+        for sender, own in owns.items():
+            _last_put(rows, own_key(mailbox, sender), Last(own.seq, own.rate[1]))
+
+
+class _Lasts:
+    """The last message of each sender in a mailbox."""
+
+    __slots__ = ("id_prefix", "mailbox", "owns")
+
+    def __init__(self, mailbox: str) -> None:
+        self.mailbox = mailbox
+        self.id_prefix = id_prefix(mailbox)
+        self.owns: dict[str, Message] = {}
 
 
 def _last_put(rows: Overlay, key: bytes, last: Last) -> None:

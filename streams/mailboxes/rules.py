@@ -23,17 +23,17 @@ from streams.commands import (
     Trim,
     Unsubscribed,
 )
-from streams.decisions import Change, Changes, Effect, Moment, Outcome, Record
+from streams.decisions import Change, Changes, Effect, Moment, Outcome, Record, Run
 from streams.errors import Code, Refused
 from streams.feeds import authors
 from streams.feeds.limits import FeedLimits
 from streams.ids import AUTHOR, PUBLIC, SYSTEM, author_of, parse_mailbox
-from streams.mailboxes.layout import Last
-from streams.mailboxes.view import Seat, View
+from streams.mailboxes.view import BatchView, Room, Seat, View
 from streams.public import rules as public
 from streams.rate import advance, pace_of, refuse
 from streams.schemas import MailboxCommand
 from tables.keys import member_key, message_key, state_key
+from tables.overlay import Row
 from tables.rows import NO_BODY, Member, Message, Policy, Position, State
 
 TRIM_ROWS = 10_000
@@ -41,6 +41,8 @@ TRIM_ROWS = 10_000
 
 RETAIN_SLACK = 100
 """How far a mailbox may outgrow its `retain` before it is trimmed: so that not every send trims."""
+
+_NEVER = 1 << 63
 
 _RANK = {"member": 1, "admin": 2, "owner": 3}
 
@@ -68,71 +70,64 @@ def send(view: View, c: Send, moment: Moment, limits: Limits) -> Outcome:
     seq = view.seq_of(c.mailbox, c.id)
     if seq is not None:
         return _sent_before(view, c, seq, moment)
-    seat = _seat(view, c)
-    head, own = view.head(c.mailbox), view.own(c.mailbox, c.by)
-    row = _next_message(seat, head, own, c, moment.offset, moment.now)
+    room = _room(view, c.mailbox, c.id)
+    row = _next_message(room, _seat(view, room.state, c), c, moment.offset, moment.now)
     changes = [Change(message_key(c.mailbox, row.seq), row)]
-    state = seat.state
-    if row.seq == 1 and seat.member is None:
-        return _first_message(view, c, state, changes)
-    retain = state.policy.retain
-    if retain and row.seq - state.floor > retain + RETAIN_SLACK:
-        _trim_to(changes, c.mailbox, state, row.seq - retain, moment)
+    state = view.state(c.mailbox)
+    if state is None:
+        return _first_message(c.mailbox, room.state, changes, moment)
+    if row.seq > _untrimmed(state):
+        _trim_to(changes, c.mailbox, state, row.seq - state.policy.retain, moment)
     return Outcome(changes, [], None)
 
 
-def send_run(view: View, commands: Iterable[tuple[Record, Any]]) -> list[Change]:
+def _untrimmed(state: State) -> int:
+    """The last seq before a mailbox is trimmed."""
+    retain = state.policy.retain
+    return state.floor + retain + RETAIN_SLACK if retain else _NEVER
+
+
+def send_run(view: BatchView, commands: Iterable[tuple[Record, Any]]) -> Run:
     """The rows of the first commands, as far as each does nothing but add a message to its mailbox.
 
     The same as `send` for one after the other, several times as fast: what the messages share is looked
     up once. It ends before the first that is something else, is refused, or is answered by more than its row.
     """
-    changes: list[Change] = []
-    heads: dict[str, Last] = {}
-    owns: dict[tuple[str, str], Last] = {}
-    ids: set[str] = set()
+    keys: list[bytes] = []
+    rows: list[Row] = []
+    rooms, fresh = view.rooms, view.fresh
     with suppress(Refused):
         for record, c in commands:
-            if type(c) is not Send or c.id in ids:
+            if type(c) is not Send or c.id not in fresh:
                 break
-            mailbox, by, message_id = c.mailbox, c.by, c.id
-            sender = mailbox, by
-            seat = view.seats.get(sender)
+            mailbox, by = c.mailbox, c.by
+            room = rooms.get(mailbox)
+            if room is None:
+                room = rooms[mailbox] = _room(view, mailbox, c.id)
+            if room.seq >= room.plain or (c.reply and view.routes.passes_by(c.reply.to, mailbox)):
+                break
+            seat = room.seats.get(by)
             if seat is None:
-                if not _is_plain(view, mailbox):
-                    break
-                seat = view.seats[sender] = _seat(view, c)
-            if view.seq_of(mailbox, message_id) is not None:
-                break
-            if c.reply is not None and view.routes.passes_by(c.reply.to, mailbox):
-                break
-            head = heads.get(mailbox) or view.head(mailbox)
-            own = owns.get(sender) or view.own(mailbox, by)
-            row = _next_message(seat, head, own, c, record.offset, record.timestamp)
-            heads[mailbox] = Last(row.seq, row.rate[0])
-            owns[sender] = Last(row.seq, row.rate[1])
-            ids.add(message_id)
-            changes.append(Change(message_key(mailbox, row.seq), row))
-    return changes
+                seat = room.seats[by] = _seat(view, room.state, c)
+            row = _next_message(room, seat, c, record.offset, record.timestamp)
+            fresh.remove(c.id)
+            keys.append(message_key(mailbox, row.seq))
+            rows.append(row)
+    return Run(keys, rows)
 
 
-def _is_plain(view: View, mailbox: str) -> bool:
-    """Whether a message in a mailbox comes to its row and nothing else."""
-    state = None if mailbox.startswith((PUBLIC, AUTHOR)) else view.state(mailbox)
-    return state is not None and not state.policy.retain
-
-
-def _next_message(seat: Seat, head: Last, own: Last, c: Send, offset: int, ts: int) -> Message:
-    """The message behind `head`; refuses a sender who is muted or too fast."""
+def _next_message(room: Room, seat: Seat, c: Send, offset: int, ts: int) -> Message:
+    """The message behind a room's last one, whose place it takes; refuses a sender who is muted or too fast."""
     if seat.muted > ts:
         raise Refused(Code.MUTED, "you are muted here", (seat.muted - ts) / 1_000)
     now = ts * 1_000
-    of_mailbox, early = advance(head.arrival, seat.mailbox_pace, now)
-    of_member, too_early = advance(own.arrival, seat.member_pace, now)
+    of_mailbox, early = advance(room.arrival, room.pace, now)
+    of_member, too_early = advance(seat.arrival, seat.pace, now)
     if (early or too_early) and c.by != SYSTEM:
         refuse(max(early, too_early))
-    at = Position(offset, 0)
-    return Message(at, head.seq + 1, c.id, c.by, ts, c.body, (of_mailbox, of_member))
+    room.arrival, seat.arrival = of_mailbox, of_member
+    room.seq = seq = room.seq + 1
+    return Message(Position(offset, 0), seq, c.id, c.by, ts, c.body, (of_mailbox, of_member))
 
 
 def _sent_before(view: View, c: Send, seq: int, moment: Moment) -> Outcome:
@@ -148,49 +143,48 @@ def _sent_before(view: View, c: Send, seq: int, moment: Moment) -> Outcome:
     )
 
 
-def _seat(view: View, c: Send) -> Seat:
-    state, member = _sender(view, c)
+def _room(view: View, mailbox: str, message_id: str) -> Room:
+    """A mailbox that may be sent to; one that exists with its first message has the epoch of that."""
+    kept = _open_group(view, mailbox) if mailbox.startswith("group:") else view.state(mailbox)
+    state = kept or State(_ANY, message_id, members=len(_fixed_readers(mailbox)))
+    plain = 0 if kept is None or mailbox.startswith((PUBLIC, AUTHOR)) else _untrimmed(kept)
+    head = view.head(mailbox)
+    return Room(state, pace_of(state.policy.mailbox_rate), head.seq, head.arrival, plain, {})
+
+
+def _seat(view: View, state: State, c: Send) -> Seat:
+    """The sender's; refuses one who may not post."""
+    member = _sender(view, state, c)
     muted = 0
     if member is not None and member.role == "member":
         if state.policy.post == "admins":
             raise Refused(Code.FORBIDDEN, "only admins may post here")
         muted = max(member.muted, state.muted)
-    policy = state.policy
-    return Seat(state, member, muted, pace_of(policy.mailbox_rate), pace_of(policy.member_rate))
+    arrival = view.own(c.mailbox, c.by).arrival
+    return Seat(muted, pace_of(state.policy.member_rate), arrival)
 
 
-def _sender(view: View, c: Send) -> tuple[State, Member | None]:
-    """The mailbox, and the sender's membership in a group."""
-    if not c.mailbox.startswith("group:"):
-        return _correspondent(view, c), None
-    state = _open_group(view, c.mailbox)
+def _sender(view: View, state: State, c: Send) -> Member | None:
+    """The sender's membership, if there is one to have: refuses those who are not in the mailbox."""
     if c.by == SYSTEM:
-        return state, _SYSTEM_MEMBER
-    return state, _member(view, state, c.mailbox, c.by)
-
-
-def _correspondent(view: View, c: Send) -> State:
-    mailbox = parse_mailbox(c.mailbox)
-    kind = mailbox.kind
-    if kind == "user" and c.by != SYSTEM:
+        return None
+    if c.mailbox.startswith("group:"):
+        return _member(view, state, c.mailbox, c.by)
+    if c.mailbox.startswith("user:"):
         raise Refused(Code.FORBIDDEN, "only trusted producers write to a user's mailbox")
-    if kind == "direct" and c.by not in (*mailbox.pair, SYSTEM):
+    if c.by not in _fixed_readers(c.mailbox):
         raise Refused(Code.NOT_MEMBER, "you are not one of these two")
-    return view.state(c.mailbox) or State(
-        at=Position(0, 0), epoch=c.id, members=1 if kind == "user" else 2
-    )
+    return None
 
 
-def _first_message(view: View, c: Send, state: State, changes: list[Change]) -> Outcome:
+def _first_message(mailbox: str, state: State, changes: list[Change], moment: Moment) -> Outcome:
     """A mailbox that exists with its first message: it and its readers' subscriptions come with that."""
-    if view.state(c.mailbox) is not None:
-        return Outcome(changes, [], None)
-    offset = changes[0].row.at.offset  # type: ignore[union-attr]
-    changes.append(
-        Change(state_key(c.mailbox), msgspec.structs.replace(state, at=Position(offset, 1)))
-    )
+    at = Position(moment.offset, len(changes))
+    changes.append(Change(state_key(mailbox), msgspec.structs.replace(state, at=at)))
     return Outcome(
-        changes, [_subscribe(c.mailbox, user, offset) for user in _fixed_readers(c.mailbox)], None
+        changes,
+        [_subscribe(mailbox, user, moment.offset) for user in _fixed_readers(mailbox)],
+        None,
     )
 
 
@@ -405,7 +399,6 @@ def may_read(view: View, mailbox: str, user: str) -> bool:
 
 
 _ANY = Position(0, 0)
-_SYSTEM_MEMBER = Member(_ANY, 0, "owner")
 
 _RULES: dict[type, Callable[[View, Any, Moment, Limits], Outcome]] = {
     Create: create,

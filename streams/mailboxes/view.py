@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -13,21 +13,8 @@ from streams.public.layout import Standing, decode_entry, decode_standing, stand
 from streams.rate import Pace
 from streams.routes.rules import Routes
 from tables.keys import member_key, message_key, pushing_key, state_key
-from tables.overlay import Decode
+from tables.overlay import Decode, Overlay
 from tables.rows import AnyEntry, Member, Message, Pushing, State
-
-
-class Seat(Struct, frozen=True, gc=False):
-    """A sender in a mailbox: what all their messages there have in common, as long as only messages come.
-
-    muted: until when, in ms since 1970.
-    """
-
-    state: State
-    member: Member | None
-    muted: int
-    mailbox_pace: Pace
-    member_pace: Pace
 
 
 class Rows(Protocol):
@@ -41,15 +28,13 @@ class Rows(Protocol):
 class View:
     """Typed reading of rows."""
 
-    __slots__ = ("_find", "_get", "_scan", "routes", "seats")
+    __slots__ = ("_find", "_get", "_scan", "routes")
 
     def __init__(self, rows: Rows) -> None:
         self._get = rows.get
         self._find = rows.find
         self._scan = rows.scan
         self.routes = Routes(rows)
-        self.seats: dict[tuple[str, str], Seat] = {}
-        """Of runs of messages, by mailbox and user; cleared where anything else is decided."""
 
     def state(self, mailbox: str) -> State | None:
         """The mailbox, if it exists."""
@@ -92,3 +77,49 @@ class View:
     def standing(self, mailbox: str, publish: int) -> Standing | None:
         """How a publish stands."""
         return self._find(standing_key(mailbox, publish), decode_standing)  # type: ignore[return-value]
+
+
+class Seat(Struct, gc=False):
+    """A sender in a mailbox, as long as only messages come: what holds for all of them, and their own last one.
+
+    muted: until when, in ms since 1970. arrival: of the last message, as in `Last`.
+    """
+
+    muted: int
+    pace: Pace
+    arrival: int
+
+
+class Room(Struct):
+    """A mailbox, as long as only messages come: what holds for all of them, and the last one's seq and arrival.
+
+    plain: up to which seq a message comes to its row and nothing else.
+    """
+
+    state: State
+    pace: Pace
+    seq: int
+    arrival: int
+    plain: int
+    seats: dict[str, Seat]
+
+
+class BatchView(View):
+    """The mailboxes as a batch sees them, with what its messages have in common."""
+
+    __slots__ = ("_prefetch", "fresh", "rooms")
+
+    def __init__(self, rows: Overlay) -> None:
+        super().__init__(rows)
+        self._prefetch = rows.prefetch
+        self.rooms: dict[str, Room] = {}
+        """By mailbox; cleared where anything but a run of messages is decided."""
+        self.fresh: set[str] = set()
+        """Ids that were looked up and are of no message, as long as none takes them."""
+
+    def look_up(self, messages: Sequence[Any]) -> None:
+        """Look up the ids of messages to come: nearly always a miss, answered by the filter."""
+        seqs = self._prefetch([layout.id_key(c.mailbox, c.id) for c in messages], layout.decode_seq)
+        self.fresh = {c.id for c in messages}
+        if any(seqs):
+            self.fresh.difference_update(c.id for c, seq in zip(messages, seqs, strict=True) if seq)

@@ -17,7 +17,7 @@ from streams.commands import (
     UserQuery,
     decode_user_command,
 )
-from streams.decisions import Change, Moment, Outcome, Record
+from streams.decisions import Change, Moment, Outcome, Record, Run
 from streams.errors import Code, Refused
 from streams.feeds import followers
 from streams.feeds.commands import FeedQuery, FollowersCommand, KeepSnapshot, Pushed, Seen
@@ -53,6 +53,9 @@ class UserAgent:
         self._limits = limits
         self._delivery_partitions = delivery_partitions
 
+    def decode_run(self, records: Sequence[Record]) -> None:
+        """None: each of them is decoded for itself."""
+
     def decode(self, key: bytes | None, value: bytes | None) -> AnyUserCommand:
         """Decode and validate a record; raises `Malformed`."""
         return decode_user_command(key, value)
@@ -83,9 +86,9 @@ class UserAgent:
         """Whether a command only asks."""
         return type(command) is UserQuery or type(command) is FeedQuery
 
-    def decide_run(self, rows: Overlay, commands: Iterable[tuple[Record, Any]]) -> list[Change]:
+    def decide_run(self, rows: Overlay, commands: Iterable[tuple[Record, Any]]) -> Run:
         """None: each of them is decided for itself."""
-        return []
+        return Run([], [])
 
     def decide(self, rows: Overlay, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""

@@ -20,7 +20,7 @@ import msgspec
 from streams.feeds import inboxes
 from streams.routes.rules import decode_lease, decode_route
 from tables.keys import parse_key
-from tables.overlay import Overlay, Put, Row
+from tables.overlay import Overlay, Row
 from tables.rows import Cursor
 
 COUNTED = 1_000
@@ -102,14 +102,13 @@ class UserLayout:
                 return decode_lease(value)
         return inboxes.decode(key, kind, value)
 
-    def derive(self, rows: Overlay, puts: Sequence[Put]) -> None:
+    def derive(self, rows: Overlay, keys: Sequence[bytes], put: Sequence[Row | None]) -> None:
         """Bring totals and inboxes in line with rows."""
-        for put in puts:
-            row = put.row
+        for key, row in zip(keys, put, strict=True):
             if not isinstance(row, Cursor):
-                inboxes.derive(rows, put.key, row)
+                inboxes.derive(rows, key, row)
             elif row.counts or row.stages:
-                _take_counts(rows, parse_key(put.key).name, row)
+                _take_counts(rows, parse_key(key).name, row)
 
 
 def _take_counts(rows: Overlay, mailbox: str, row: Cursor) -> None:

@@ -9,9 +9,9 @@ from streams.errors import Refused
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
-from streams.mailboxes.view import View
-from tables.overlay import Overlay, Put
-from tables.rows import ORIGIN, Position
+from streams.mailboxes.view import BatchView
+from tables.overlay import Overlay
+from tables.rows import Position
 from tests.rules.commands import Command
 
 
@@ -37,7 +37,7 @@ class Rules:
         self._agent = MailboxAgent(Limits())
         self._rows = Overlay(Nothing(), MailboxLayout())
         self._offset = 0
-        self.view = View(self._rows)
+        self.view = BatchView(self._rows)
         self.effects: list[Effect] = []
 
     def do(self, command: Command, now: int) -> Any:
@@ -50,7 +50,7 @@ class Rules:
         outcome = self._agent.decide(self.view, decoded, Moment(self._offset, now))
         for number, change in enumerate(outcome.changes):
             assert change.row is None or change.row.at == Position(self._offset, number)
-            self._rows.put([Put(change.key, None, ORIGIN, change.row)])
+            self._rows.put([change.key], [change.row], [None])
         self.effects += outcome.effects
         return outcome
 

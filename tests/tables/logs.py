@@ -15,7 +15,7 @@ from streams.feeds.limits import FeedLimits
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
-from streams.mailboxes.view import View
+from streams.mailboxes.view import BatchView
 from streams.users.agent import UserAgent
 from streams.users.layout import UserLayout
 from tables.journal import Entry
@@ -68,8 +68,8 @@ class AnyLayout:
     def decode(self, key: bytes, value: bytes) -> Any:
         return self._layout(key).decode(key, value)
 
-    def derive(self, rows: Any, puts: Any) -> None:
-        self._layout(puts[0].key).derive(rows, puts)
+    def derive(self, rows: Any, keys: Any, put: Any) -> None:
+        self._layout(keys[0]).derive(rows, keys, put)
 
 
 class AnyAgent(MailboxAgent):
@@ -83,7 +83,10 @@ class AnyAgent(MailboxAgent):
         agent = self._users if b'"user":' in (value or b"") else super()
         return agent.decode(key, value)
 
-    def prefetch(self, rows: Any, commands: Any) -> None:
+    def decode_run(self, records: Any) -> None:
+        """None: there are two kinds."""
+
+    def prefetch(self, view: Any, commands: Any) -> None:
         """Nothing: it changes no outcome."""
 
     def decide(self, view: Any, command: Any, moment: Any) -> Any:
@@ -95,7 +98,7 @@ class AnyAgent(MailboxAgent):
         return _AnyView(rows)
 
 
-class _AnyView(View):
+class _AnyView(BatchView):
     def __init__(self, rows: Any) -> None:
         super().__init__(rows)
         self.rows = rows

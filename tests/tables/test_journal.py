@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.journal import BATCH_BYTES, Displaced, Entry, append
+from tables.journal import BATCH_BYTES, Displaced, Entries, append
 from tables.rows import Position
 
 
@@ -34,10 +34,11 @@ class Stored:
 
 
 def command(number, sizes):
-    return [
-        Entry(b"k%d" % number, b"x" * size, Position(number, index))
-        for index, size in enumerate(sizes)
-    ]
+    return Entries(
+        [b"k%d" % number for _ in sizes],
+        [b"x" * size for size in sizes],
+        [Position(number, index) for index in range(len(sizes))],
+    )
 
 
 sizes = st.lists(st.integers(0, 300_000), min_size=1, max_size=5)
@@ -73,7 +74,7 @@ async def test_rows_of_another_writer_between_two_record_batches_are_noticed():
 
 async def test_only_a_removal_carries_its_position_in_a_header():
     producer = Producer()
-    entries = [Entry(b"a", b"1", Position(907, 0)), Entry(b"b", None, Position(907, 1))]
+    entries = Entries([b"a", b"b"], [b"1", None], [Position(907, 0), Position(907, 1)])
     await append(producer, "log", 0, 0, [entries], 1_234)
     assert producer.batches == [[(1_234, b"a", b"1", []), (1_234, b"b", None, [("at", b"907,1")])]]
 

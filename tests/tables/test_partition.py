@@ -4,7 +4,6 @@ import pytest
 
 from streams.mailboxes import layout
 from tables.keys import cursor_key, member_key, message_key, parse_key, state_key
-from tables.overlay import Put
 from tables.partition import LogRecord, header_position
 from tables.rows import ORIGIN, Member, Position
 from tests.tables.logs import Log, Writer, contents, open_partition, records_of
@@ -206,8 +205,7 @@ def test_an_overlay_shows_its_rows_over_what_is_kept_and_writes_nothing(partitio
     partition.apply([row(0, BOB, member(4)), row(1, CID, member(5))])
     before = contents(partition)
     overlay = partition.overlay()
-    overlay.put([Put(BOB, member(6, 3), Position(6, 0), Member(Position(6, 0), 3))])
-    overlay.put([Put(CID, None, Position(6, 1), None)])
+    overlay.put([BOB, CID], [Member(Position(6, 0), 3), None], [member(6, 3), None])
     assert overlay.find(BOB, layout.decode_member).joined == 3
     assert overlay.get(CID, layout.decode_member) is None
     assert (overlay.raw(BOB), overlay.raw(CID)) == (member(6, 3), None)
@@ -218,7 +216,8 @@ def test_an_overlay_shows_its_rows_over_what_is_kept_and_writes_nothing(partitio
 def test_reading_in_bulk_never_hides_a_row_of_the_batch(partition):
     partition.apply([row(0, BOB, member(4))])
     overlay = partition.overlay()
-    overlay.put([Put(BOB, member(6, 3), Position(6, 0), Member(Position(6, 0), 3))])
-    overlay.prefetch([BOB, CID], layout.decode_member)
+    overlay.put([BOB], [Member(Position(6, 0), 3)], [member(6, 3)])
+    found = overlay.prefetch([BOB, CID], layout.decode_member)
+    assert [one and one.joined for one in found] == [3, None]
     assert overlay.find(BOB, layout.decode_member).joined == 3
     assert overlay.find(CID, layout.decode_member) is None

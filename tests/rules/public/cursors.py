@@ -10,8 +10,8 @@ from streams.partitioning import partition_of
 from streams.users.agent import UserAgent
 from streams.users.layout import Totals, UserLayout, decode_cursor
 from tables.keys import cursor_key
-from tables.overlay import Overlay, Put
-from tables.rows import ORIGIN, Cursor, Position
+from tables.overlay import Overlay
+from tables.rows import Cursor, Position
 from tests.rules.commands import Command
 from tests.rules.rules import Nothing
 
@@ -41,7 +41,7 @@ class Cursors:
         for change in outcome.changes:
             assert change.row is not None
             assert change.row.at == Position(offset, 0)
-            self._rows.put([Put(change.key, None, ORIGIN, change.row)])
+            self._rows.put([change.key], [change.row], [None])
         assert len(outcome.changes) <= 1
         assert outcome.result is not None
         return outcome.result
