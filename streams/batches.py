@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -143,7 +144,8 @@ class Batch:
     def _decode_all(self, records: Sequence[Record]) -> Sequence[Command | Malformed]:
         commands = self._agent.decode_run(records)
         if commands is not None and (
-            self._place is None or all(map(self._place.holds, {(r.key or b"").decode() for r in records}))
+            self._place is None
+            or all(map(self._place.holds, {(r.key or b"").decode() for r in records}))
         ):
             return commands
         return list(map(self._decode, records))
@@ -239,15 +241,16 @@ class Batch:
 def _ahead(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
     """The records in slices that are small enough."""
     count = len(records)
-    if count > _AHEAD_RECORDS or (count > 1 and _bytes(records) > _AHEAD_BYTES):
+    if count > _AHEAD_RECORDS or (count > 1 and value_bytes(records) > _AHEAD_BYTES):
         yield from _ahead(records[: count // 2])
         yield from _ahead(records[count // 2 :])
     elif records:
         yield records
 
 
-def _bytes(records: Sequence[Record]) -> int:
-    return sum(len(record.value or b"") for record in records)
+def value_bytes(records: Sequence[Record]) -> int:
+    """Bytes of the records' values."""
+    return sum(map(len, filter(None, map(attrgetter("value"), records))))
 
 
 class _Asker(msgspec.Struct):

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP, Message
 
 from streams import metrics
-from streams.batches import Batch
+from streams.batches import Batch, value_bytes
 from streams.decisions import Agent
 from streams.outbox import Outbox
 from streams.partitioning import Place
@@ -302,7 +302,7 @@ def _entries(records: Iterable[Any]) -> Iterator[Entry]:
 
 
 def _weight(records: Sequence[Any]) -> int:
-    return sum(len(record.value or b"") + _RECORD_OVERHEAD for record in records)
+    return value_bytes(records) + _RECORD_OVERHEAD * len(records)
 
 
 class Lanes:

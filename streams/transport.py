@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import aiokafka
 import structlog
 from aiokafka.errors import KafkaError
+from aiokafka.producer import message_accumulator
 from faust.transport import drivers
 from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers import aiokafka as driver
@@ -27,6 +28,7 @@ from faust.types import TP, ConsumerMessage
 from mode.utils.futures import maybe_async
 
 _COMMIT_SECONDS = 5.0
+_UNCOMPRESSED = 0
 
 log = structlog.get_logger(__name__)
 
@@ -162,6 +164,29 @@ class Consumer(driver.Consumer):
         return True
 
 
+class BatchBuilder(message_accumulator.BatchBuilder):  # type: ignore[misc]
+    """A record batch to be filled, with many records at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(BATCH_SIZE, _UNCOMPRESSED)
+
+    def extend(
+        self,
+        timestamp: int,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        headers: Sequence[Sequence[tuple[str, bytes]]],
+    ) -> None:
+        """Append records in columns; `OverflowError` if they don't fit. timestamp: ms since 1970."""
+        append, first = self._builder.append, self._relative_offset
+        self._relative_offset += len(keys)
+        for offset, key, value, some in zip(
+            range(first, self._relative_offset), keys, values, headers, strict=True
+        ):
+            if append(offset, timestamp, key, value, some) is None:
+                raise OverflowError("more than a record batch holds")
+
+
 class Producer(driver.Producer):
     """Sends whole record batches besides what Faust sends."""
 
@@ -172,11 +197,11 @@ class Producer(driver.Producer):
             "max_request_size": 4 * BATCH_SIZE,
         }
 
-    def create_batch(self) -> Any:
+    def create_batch(self) -> BatchBuilder:
         """An empty record batch."""
-        return self._ensure_producer().create_batch()
+        return BatchBuilder()
 
-    async def send_batch(self, batch: Any, topic: str, partition: int) -> int:
+    async def send_batch(self, batch: BatchBuilder, topic: str, partition: int) -> int:
         """Store a batch; returns the offset of its first record, once all in-sync replicas have it."""
         stored = await self._ensure_producer().send_batch(batch, topic, partition=partition)
         offset: int = (await stored).offset

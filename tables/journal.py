@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -37,6 +36,12 @@ class Entries(Struct, frozen=True, gc=False):
 
     def __iter__(self) -> Iterator[Entry]:
         return map(Entry, self.keys, self.values, self.places)
+
+    @property
+    def headers(self) -> list[list[tuple[str, bytes]]]:
+        """What a removal carries, since it has no value that says its place."""
+        pairs = zip(self.values, self.places, strict=True)
+        return [_NO_HEADERS if value is not None else [position_header(at)] for value, at in pairs]
 
     @property
     def size(self) -> int:
@@ -87,9 +92,8 @@ async def append(
     """
     for some in _split(all_entries):
         batch = producer.create_batch()
-        for key, value, at in chain.from_iterable(some):
-            headers = _NO_HEADERS if value is not None else [position_header(at)]
-            batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
+        for entries in some:
+            batch.extend(timestamp, entries.keys, entries.values, entries.headers)
         landed = await producer.send_batch(batch, topic, partition)
         if landed != next_offset:
             raise Displaced(

@@ -21,13 +21,18 @@ def member_key(mailbox: str, user: str) -> bytes:
     return f"{mailbox}/u/{user}".encode()
 
 
+SEQ = b"%016d"
+"""How a seq is written in a key: keys sort in the order of seqs."""
+
+
 def message_key(mailbox: str, seq: int) -> bytes:
-    """Key of a Message row; keys sort in seq order."""
-    return _message_prefix(mailbox) + b"%016d" % seq
+    """Key of a Message row."""
+    return message_prefix(mailbox) + SEQ % seq
 
 
 @lru_cache(_KEYS)
-def _message_prefix(mailbox: str) -> bytes:
+def message_prefix(mailbox: str) -> bytes:
+    """What the keys of a mailbox's Message rows begin with; the seq follows."""
     return f"{mailbox}/m/".encode()
 
 

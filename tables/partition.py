@@ -162,10 +162,9 @@ class Partition:
             self._db.flush(wait=False)
 
     def _remember(self, overlay: Overlay) -> None:
-        cache = self._cache
-        for key, value in overlay.changed().items():
-            if key in cache:
-                cache[key] = value
+        changed = overlay.changed()
+        for key in self._cache.keys() & changed.keys():
+            self._cache[key] = changed[key]
 
     def apply(self, records: list[LogRecord]) -> None:
         """Take records of the log, by the position rule.

@@ -32,7 +32,7 @@ from streams.mailboxes.view import BatchView, Room, Seat, View
 from streams.public import rules as public
 from streams.rate import advance, pace_of, refuse
 from streams.schemas import MailboxCommand
-from tables.keys import member_key, message_key, state_key
+from tables.keys import SEQ, member_key, message_key, message_prefix, state_key
 from tables.overlay import Row
 from tables.rows import NO_BODY, Member, Message, Policy, Position, State
 
@@ -111,7 +111,7 @@ def send_run(view: BatchView, commands: Iterable[tuple[Record, Any]]) -> Run:
                 seat = room.seats[by] = _seat(view, room.state, c)
             row = _next_message(room, seat, c, record.offset, record.timestamp)
             fresh.remove(c.id)
-            keys.append(message_key(mailbox, row.seq))
+            keys.append(room.prefix + SEQ % row.seq)
             rows.append(row)
     return Run(keys, rows)
 
@@ -149,7 +149,8 @@ def _room(view: View, mailbox: str, message_id: str) -> Room:
     state = kept or State(_ANY, message_id, members=len(_fixed_readers(mailbox)))
     plain = 0 if kept is None or mailbox.startswith((PUBLIC, AUTHOR)) else _untrimmed(kept)
     head = view.head(mailbox)
-    return Room(state, pace_of(state.policy.mailbox_rate), head.seq, head.arrival, plain, {})
+    pace = pace_of(state.policy.mailbox_rate)
+    return Room(state, pace, head.seq, head.arrival, plain, message_prefix(mailbox), {})
 
 
 def _seat(view: View, state: State, c: Send) -> Seat:

@@ -93,7 +93,7 @@ class Seat(Struct, gc=False):
 class Room(Struct):
     """A mailbox, as long as only messages come: what holds for all of them, and the last one's seq and arrival.
 
-    plain: up to which seq a message comes to its row and nothing else.
+    plain: up to which seq a message comes to its row and nothing else. prefix: of the keys of messages.
     """
 
     state: State
@@ -101,6 +101,7 @@ class Room(Struct):
     seq: int
     arrival: int
     plain: int
+    prefix: bytes
     seats: dict[str, Seat]
 
 

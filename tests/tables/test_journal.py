@@ -29,8 +29,8 @@ class Stored:
     def __init__(self):
         self.records = []
 
-    def append(self, *, timestamp, key, value, headers):
-        self.records.append((timestamp, key, value, headers))
+    def extend(self, timestamp, keys, values, headers):
+        self.records += [(timestamp, *one) for one in zip(keys, values, headers, strict=True)]
 
 
 def command(number, sizes):
