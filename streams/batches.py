@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -143,12 +143,12 @@ class Batch:
 
     def _decode_all(self, records: Sequence[Record]) -> Sequence[Command | Malformed]:
         commands = self._agent.decode_run(records)
-        if commands is not None and (
-            self._place is None
-            or all(map(self._place.holds, {(r.key or b"").decode() for r in records}))
-        ):
-            return commands
-        return list(map(self._decode, records))
+        if commands is None or not self._holds_all({record.key or b"" for record in records}):
+            return list(map(self._decode, records))
+        return commands
+
+    def _holds_all(self, keys: Iterable[bytes]) -> bool:
+        return self._place is None or all(self._place.holds(key.decode()) for key in keys)
 
     def _decode(self, record: Record) -> Command | Malformed:
         try:

@@ -329,13 +329,17 @@ def decode_sends(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -
     try:
         _check_text(b"\n".join(values))  # type: ignore[arg-type]
         sends: list[Send] = list(map(_decode_send, values))  # type: ignore[arg-type]
-        placed = {(key, c.mailbox) for key, c in zip(keys, sends, strict=True)}
-        if any(not is_mailbox(mailbox) or key != _key_of(mailbox) for key, mailbox in placed):
-            return None
+        mailboxes = [c.mailbox for c in sends]
+        key_of = {mailbox: _key_of(mailbox) for mailbox in set(mailboxes)}
     except (TypeError, Malformed, *_NO_COMMAND):
         return None
-    has_names = all(map(is_user, {c.by for c in sends})) and are_uuids([c.id for c in sends])
-    return sends if has_names else None
+    is_sound = (
+        list(map(key_of.get, mailboxes)) == list(keys)
+        and all(map(is_mailbox, key_of))
+        and all(map(is_user, {c.by for c in sends}))
+        and are_uuids([c.id for c in sends])
+    )
+    return sends if is_sound else None
 
 
 @lru_cache(_REMEMBERED)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from streams.mailboxes import layout
-from streams.mailboxes.layout import NONE, Last
+from streams.mailboxes.layout import NONE, Last, id_prefix
 from streams.public.layout import Standing, decode_entry, decode_standing, standing_key
 from streams.rate import Pace
 from streams.routes.rules import Routes
@@ -120,7 +120,8 @@ class BatchView(View):
 
     def look_up(self, messages: Sequence[Any]) -> None:
         """Look up the ids of messages to come: nearly always a miss, answered by the filter."""
-        seqs = self._prefetch([layout.id_key(c.mailbox, c.id) for c in messages], layout.decode_seq)
+        keys = [id_prefix(c.mailbox) + c.id.encode() for c in messages]
+        seqs = self._prefetch(keys, layout.decode_seq)
         self.fresh = {c.id for c in messages}
         if any(seqs):
             self.fresh.difference_update(c.id for c, seq in zip(messages, seqs, strict=True) if seq)
