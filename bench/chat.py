@@ -63,6 +63,10 @@ class Client:
         self._raw = await connect(port, self._take)
         await self.ask("welcome", "hello", token=token(user, **claims))
 
+    def leave(self) -> None:
+        """Disconnect."""
+        self._raw.close()
+
     async def ask(self, answer: str, op: str, **fields: object) -> Event:
         """Send a request and wait for its answer."""
         self.post(op, **fields)

@@ -8,10 +8,8 @@ import asyncio
 import statistics
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
-import aiohttp
-import msgspec
 import orjson
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -19,48 +17,33 @@ from rich.progress import Progress
 
 from bench.backlog import body, group, opening, send
 from bench.broker import Broker, broker
+from bench.chat import Client, Event
 from bench.figures import Figure
 from bench.latencies import Latencies
-from bench.readcast import make_topics, ready_gateway, ready_worker, token
+from bench.readcast import make_topics, ready_gateway, ready_worker
 from bench.topics import PARTITIONS
 
 GROUPS = 50
 LISTENERS = 10
-ROUNDS = 2
-CONNECTED_AT_ONCE = 20
+ROUNDS = 3
 PEER_TOPIC = "bare-latency"
 
 
-class Event(msgspec.Struct):
-    """What is looked at in a server's event; the rest is skipped."""
-
-    op: str
-    id: str = ""
-    code: str = ""
-    message: str = ""
-
-
-decode_events = msgspec.json.Decoder(list[Event]).decode
-
-
-class RefusedError(Exception):
-    """The gateway answered a request with an error."""
-
-
 def measure(progress: Progress) -> Figure:
-    task = progress.add_task("end to end, bare", total=2 * ROUNDS)
+    task = progress.add_task("end to end, bare", total=2 * (1 + ROUNDS))
     through, bare = [], []
     with broker() as fresh:
         make_topics(fresh)
         fresh.topics.create(PEER_TOPIC)
         asyncio.run(send(fresh.bootstrap, openings()))
         with ready_worker(fresh), ready_gateway(fresh) as (_, port):
-            for _ in range(ROUNDS):
+            for _ in range(1 + ROUNDS):
                 through.append(uvloop.run(end_to_end(port)))
                 progress.advance(task)
                 bare.append(uvloop.run(produce_and_consume(fresh)))
                 progress.advance(task)
-    return figure(through, bare)
+    # The first ones are the broker's: it compiles what it runs, which takes half a core meanwhile.
+    return figure(through[1:], bare[1:])
 
 
 def figure(through: list[Latencies], bare: list[Latencies]) -> Figure:
@@ -85,78 +68,46 @@ def prefix(number: int) -> str:
     return f"g{number}u"
 
 
+class Listener(Client):
+    """A member who notes when messages come."""
+
+    def __init__(self, latencies: Latencies) -> None:
+        super().__init__()
+        self._latencies = latencies
+
+    def received(self, event: Event) -> None:
+        self._latencies.received(event.id)
+
+
 async def end_to_end(port: int) -> Latencies:
     """All clients in this process: they share its clock."""
     latencies = Latencies(receivers=LISTENERS)
-    async with clients(port) as (senders, listeners), asyncio.TaskGroup() as tasks:
-        readers = [tasks.create_task(listen(socket, latencies)) for socket in listeners]
-        readers += [tasks.create_task(drain(socket)) for socket in senders]
+    async with clients(port, latencies) as senders:
 
         async def send_next(number: int) -> None:
-            message = str(uuid.uuid4())
-            frame = request("send", number % GROUPS, id=message, body=body(number))
+            message, mailbox = str(uuid.uuid4()), group(number % GROUPS)
             latencies.sending(message)
-            await senders[number % GROUPS].send_str(frame)
+            senders[number % GROUPS].post("send", mailbox=mailbox, id=message, body=body(number))
 
         await latencies.measure(send_next)
-        for reader in readers:
-            reader.cancel()
     return latencies
 
 
 @asynccontextmanager
-async def clients(port: int) -> AsyncIterator[tuple[list, list]]:
-    """The groups' senders, in order, and all listeners, each watching its group."""
-    at_once = asyncio.Semaphore(CONNECTED_AT_ONCE)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session, AsyncExitStack() as stack:
-
-        async def connect(number: int, member: int) -> aiohttp.ClientWebSocketResponse:
-            async with at_once:
-                socket = await session.ws_connect(f"ws://127.0.0.1:{port}/ws")
-                stack.push_async_callback(socket.close)
-                hello = orjson.dumps({"op": "hello", "token": token(f"{prefix(number)}{member}")})
-                await ask(socket, hello.decode(), "welcome")
-                mode = "live" if member else "off"
-                await ask(socket, request("watch", number, mode=mode), "watching")
-                return socket
-
-        senders = await asyncio.gather(*(connect(number, 0) for number in range(GROUPS)))
-        listeners = await asyncio.gather(
-            *(connect(n, member) for n in range(GROUPS) for member in range(1, LISTENERS + 1))
-        )
-        yield senders, listeners
-
-
-def request(op: str, number: int, **fields: object) -> str:
-    return orjson.dumps({"op": op, "mailbox": group(number), **fields}).decode()
-
-
-async def ask(socket: aiohttp.ClientWebSocketResponse, frame: str, answer: str) -> None:
-    """Send a request and wait for its answer."""
-    await socket.send_str(frame)
-    async with asyncio.timeout(10):
-        while True:
-            for event in decode_events(await socket.receive_str()):
-                if event.op == "error":
-                    raise RefusedError(f"{frame}: {event.code}: {event.message}")
-                if event.op == answer:
-                    return
-
-
-async def listen(socket: aiohttp.ClientWebSocketResponse, latencies: Latencies) -> None:
-    async for frame in socket:
-        for event in decode_events(frame.data):
-            if event.op == "message":
-                latencies.received(event.id)
-
-
-async def drain(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """Read receipts; a refusal ends the run."""
-    async for frame in socket:
-        for event in decode_events(frame.data):
-            if event.op == "error":
-                raise RefusedError(f"{event.code}: {event.message}")
+async def clients(port: int, latencies: Latencies) -> AsyncIterator[list[Client]]:
+    """The groups' senders, in order, while all listeners watch their groups."""
+    senders = [Client() for _ in range(GROUPS)]
+    listeners = [Listener(latencies) for _ in range(GROUPS * LISTENERS)]
+    for number, sender in enumerate(senders):
+        await sender.enter(port, f"{prefix(number)}0")
+        await sender.ask("watching", "watch", mailbox=group(number), mode="off")
+    for place, listener in enumerate(listeners):
+        number, member = divmod(place, LISTENERS)
+        await listener.enter(port, f"{prefix(number)}{member + 1}")
+        await listener.ask("watching", "watch", mailbox=group(number))
+    yield senders
+    for client in (*senders, *listeners):
+        client.leave()
 
 
 async def produce_and_consume(fresh: Broker) -> Latencies:
