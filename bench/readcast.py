@@ -30,7 +30,7 @@ def start_worker(broker: Broker, health_port: int | None = None, **settings: str
     """A worker with all rules; it is not ready yet. `settings` are variables of its environment."""
     port = str(health_port or free_port())
     return Process(
-        [FAUST, "-A", "streams", "--datadir", table_folder(broker), "worker"],
+        [FAUST, "-A", "streams", "--loop", "uvloop", "--datadir", table_folder(broker), "worker"],
         broker.folder / "worker.log",
         environment(broker, READCAST_WORKER_METRICS_PORT=port, **settings),
     )

@@ -307,7 +307,6 @@ _REMEMBERED = 100_000
 _NO_COMMAND = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _decode_mailbox_command = msgspec.json.Decoder(AnyMailboxCommand).decode
-_decode_send = msgspec.json.Decoder(Send).decode
 _decode_user_command = msgspec.json.Decoder(AnyUserCommand).decode
 
 
@@ -328,7 +327,9 @@ def decode_sends(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -
     """
     try:
         _check_text(b"\n".join(values))  # type: ignore[arg-type]
-        sends: list[Send] = list(map(_decode_send, values))  # type: ignore[arg-type]
+        sends: list[Any] = list(map(_decode_mailbox_command, values))  # type: ignore[arg-type]
+        if set(map(type, sends)) != {Send}:
+            return None
         mailboxes = [c.mailbox for c in sends]
         key_of = {mailbox: _key_of(mailbox) for mailbox in set(mailboxes)}
     except (TypeError, Malformed, *_NO_COMMAND):

@@ -7,7 +7,6 @@ import logging
 from typing import Any, cast
 
 import faust
-import mode.loop
 import structlog
 from faust.app.base import BootStrategy
 from faust.types import StreamT
@@ -28,9 +27,6 @@ from streams.users.layout import UserLayout
 from tables.options import rocksdb_options
 from tables.reader import Bounds
 from tables.table import JournaledTable, JournaledTables
-
-# It costs less per record of a busy socket than asyncio's own loop; Faust makes its loop after this.
-mode.loop.use("uvloop")
 
 _HEARTBEAT_SECONDS = 3.0
 _REBALANCE_SECONDS = 15.0

@@ -181,7 +181,16 @@ class Worker(Process):
         self.data = folder / name
         self.starts = 0
         faust = [sys.executable, "-m", "faust", "-A", "streams"]
-        command = [*faust, "--datadir", self.data, "worker", "--loglevel", "info"]
+        command = [
+            *faust,
+            "--loop",
+            "uvloop",
+            "--datadir",
+            self.data,
+            "worker",
+            "--loglevel",
+            "info",
+        ]
         super().__init__(name, command, folder / f"{name}.log", env)
 
     @property

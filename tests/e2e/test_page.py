@@ -318,6 +318,11 @@ async def test_what_was_not_accepted_yet_survives_a_reload(tab: Open, party: Par
     await one.connected()
     await one.say("precious")
     await expect(one.message("precious")).to_have_attribute("data-state", "pending")
+
+    async def is_on_its_way():
+        return wire.of("send")
+
+    await soon(is_on_its_way, "the first send")
     wire.lose_sends = False
     await one.page.reload()
     await one.reads("precious")

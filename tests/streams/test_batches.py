@@ -270,28 +270,41 @@ _FIELDS = {
 }
 
 
-@given(st.lists(_steps, min_size=15, max_size=60), st.integers(0, 3))
-def test_sends_decided_in_a_run_are_decided_as_one_by_one(steps, pace):
+GROUPS = [
+    command(kind, number, mailbox=mailbox, **fields)
+    for mailbox in (GROUP, "group:h")
+    for kind, number, fields in (("create", 900, {}), ("join", 901, {"members": ["bob"]}))
+]
+
+
+@given(
+    st.lists(_steps, min_size=15, max_size=60),
+    st.lists(_steps, min_size=5, max_size=20),
+    st.integers(0, 3),
+)
+def test_sends_decided_in_a_run_are_decided_as_one_by_one(steps, later, pace):
     with TemporaryDirectory() as folder, opened(Path(folder)) as partition:
-        decided_alike(partition, [_step(*step) for step in steps], pace)
+        timed = timeline([*GROUPS, *(_step(*step) for step in (*steps, *later))], pace)
+        now = len(timed) - len(later)
+        decided_alike(partition, timed[:now])
+        decided_alike(partition, timed[now:])
 
 
 def test_a_run_ends_before_a_message_that_trims(partition):
     sends = [command("send", number, body=number) for number in range(3, 3 + 2 * RETAIN_SLACK)]
-    batch = decided_alike(partition, [command("policy", 2, policy={"retain": 5}), *sends], 100)
+    commands = [*GROUPS, command("policy", 2, policy={"retain": 5}), *sends]
+    batch = decided_alike(partition, timeline(commands, 100))
     assert sum(None in entries.values for entries in batch.entries) == 1
     assert len(batch.entries) < RETAIN_SLACK
 
 
-def decided_alike(partition, commands, pace):
-    """The batch of some commands to new groups, which is the same without runs."""
-    made = [
-        command(kind, number, mailbox=mailbox, **fields)
-        for mailbox in (GROUP, "group:h")
-        for kind, number, fields in (("create", 900, {}), ("join", 901, {"members": ["bob"]}))
-    ]
-    commands = [*made, *commands]
-    timed = records_of([(1_000 + pace * n, each) for n, each in enumerate(commands)], 0)
+def timeline(commands, pace):
+    """The records of commands, one each `pace` milliseconds."""
+    return records_of([(1_000 + pace * n, each) for n, each in enumerate(commands)], 0)
+
+
+def decided_alike(partition, timed):
+    """The batch of some records, which is the same without runs; it is kept."""
     batch, alone = Batch(agent(), partition), Batch(OneByOne(agent()), partition)
     batch.decide(timed)
     alone.decide(timed)
@@ -302,6 +315,7 @@ def decided_alike(partition, commands, pace):
     assert (batch.outcomes, batch.at) == (alone.outcomes, alone.at)
     assert batch.overlay.rows == alone.overlay.rows
     assert batch.overlay.derived == alone.overlay.derived
+    partition.keep(batch.overlay, batch.at, partition.progress.next_offset + len(logged(batch)))
     return batch
 
 
