@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import structlog
-from msgspec.structs import astuple
 
 from streams.decisions import (
     Agent,
@@ -41,9 +40,8 @@ A command may be about 1,000 users, and while a batch is decided nothing else mo
 _FULL = 8_000
 """The same, after which it takes no further command, though that has been looked up."""
 
-_AHEAD_BYTES = 256 << 10
-_AHEAD_RECORDS = 512
-"""What is decoded and looked up at once, and if it is all messages stored at once: so much or a single record."""
+_FIRST, _FURTHER = (128, 96 << 10), (512, 256 << 10)
+"""Records and bytes of commands that are decoded and looked up at once: few at first, which may make a batch."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -73,14 +71,14 @@ class Batch:
         self._view = agent.view(self.overlay)
         self.at = partition.progress.at
         self._decided = self.at.offset
-        self.entries: list[Entries] = []
+        self.entries = Entries()
         self.effects: list[Effect] = []
         self.replies: list[Reply] = []
         self.dead_letters: list[DeadLetter] = []
         self.queries: list[Command] = []
         self.outcomes: Counter[str] = Counter()
         self._size = 0
-        self._in_runs = True
+        self._runs_of = agent.runs_of
         self._repair()
 
     def _repair(self) -> None:
@@ -108,28 +106,27 @@ class Batch:
         self._agent.prefetch(self._view, commands)
         count = 0
         while count < len(records) and self._size < _FULL:
-            count += self._decide_run(records[count:], commands[count:]) or self._decide_one(
-                records[count], commands[count]
-            )
+            done = 0
+            if type(commands[count]) is self._runs_of and records[count].offset > self._decided:
+                done = self._decide_run(records[count:], commands[count:])
+            count += done or self._decide_one(records[count], commands[count])
         return count
 
     def _decide_run(
         self, records: Sequence[Record], commands: Sequence[Command | Malformed]
     ) -> int:
         """Decide at once what can be of the first commands; how many that is."""
-        if not self._in_runs or records[0].offset <= self._decided:
-            return 0
         try:
             pairs = zip(records, commands, strict=True)
             keys, rows = self._agent.decide_run(self._view, pairs)
         except Exception:
             log.exception("a rule of runs failed, the rest of the batch is decided one by one")
-            self._in_runs = False
+            self._runs_of = None
             return 0
         if rows:
             self._size += len(rows)
             self.outcomes["done"] += len(rows)
-            self._put(keys, rows, [row.at for row in rows])
+            self._put(keys, rows, [row.at for row in rows], apart=True)
         return len(rows)
 
     def _decide_one(self, record: Record, command: Command | Malformed) -> int:
@@ -183,7 +180,8 @@ class Batch:
             self._take_again(command, outcome)
             return
         if outcome.changes:
-            keys, rows = zip(*map(astuple, outcome.changes), strict=True)
+            keys = [change.key for change in outcome.changes]
+            rows = [change.row for change in outcome.changes]
             self._put(keys, rows, [Position(record.offset, number) for number in range(len(keys))])
             self.effects += outcome.effects
         self.outcomes["done"] += 1
@@ -201,12 +199,17 @@ class Batch:
             self._answer(command, {"result": outcome.result})
 
     def _put(
-        self, keys: Sequence[bytes], rows: Sequence[Row | None], places: Sequence[Position]
+        self,
+        keys: Sequence[bytes],
+        rows: Sequence[Row | None],
+        places: Sequence[Position],
+        *,
+        apart: bool = False,
     ) -> None:
-        """Put rows that are stored all or none."""
+        """Put the rows of a command, or `apart` of as many commands."""
         values = [None if row is None else _encode(row) for row in rows]
         self.overlay.put(keys, rows, values)
-        self.entries.append(Entries(keys, values, places))
+        self.entries.add(keys, values, places, apart=apart)
         self.at = places[-1]
 
     def _answer(
@@ -240,10 +243,16 @@ class Batch:
 
 def _ahead(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
     """The records in slices that are small enough."""
+    few, _ = _FIRST
+    yield from _halved(records[:few], *_FIRST)
+    yield from _halved(records[few:], *_FURTHER)
+
+
+def _halved(records: Sequence[Record], most: int, most_bytes: int) -> Iterator[Sequence[Record]]:
     count = len(records)
-    if count > _AHEAD_RECORDS or (count > 1 and value_bytes(records) > _AHEAD_BYTES):
-        yield from _ahead(records[: count // 2])
-        yield from _ahead(records[count // 2 :])
+    if count > most or (count > 1 and value_bytes(records) > most_bytes):
+        yield from _halved(records[: count // 2], most, most_bytes)
+        yield from _halved(records[count // 2 :], most, most_bytes)
     elif records:
         yield records
 

@@ -93,6 +93,10 @@ class Command(Protocol):
 class Agent(Protocol):
     """The rules of one kind of command. Nothing in here waits, reads a clock or keeps state."""
 
+    @property
+    def runs_of(self) -> type | None:
+        """The commands of which many are decided at once, where they follow each other."""
+
     def decode_run(self, records: Sequence[Record]) -> Sequence[Command] | None:
         """Decode and validate records at once, each of which is about nothing but its key.
 

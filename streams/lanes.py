@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import structlog
@@ -266,7 +265,7 @@ class Lane:
                 records[-1].timestamp if records else time.time_ns() // 1_000_000,
             )
             partition.keep(batch.overlay, batch.at, next_offset)
-            await self._forward(chain.from_iterable(batch.entries), next_offset)
+            await self._forward(batch.entries, next_offset)
         replies = batch.answers()
         if replies:
             await outbox.replies(replies)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 import orjson
-from msgspec.structs import astuple
 
 from streams.batches import DeadLetter, Reply
 from streams.decisions import Effect
@@ -17,25 +17,25 @@ from streams.partitioning import partition_of
 from streams.routes.forwarding import Delivery
 from streams.schemas import MailboxCommand
 from streams.topics import Topics
-from tables.journal import BATCH_BYTES, BatchProducer
+from tables.journal import NO_HEADERS, BatchProducer, Headers, pieces
 
 _MAX_QUOTED = 64_000
 
-_RECORD_OVERHEAD = 40
 _HEADER_OVERHEAD = 10
 
 _encode = msgspec.json.Encoder().encode
 
 
-class _Record(NamedTuple):
-    key: bytes
-    value: bytes | None
-    headers: list[tuple[str, bytes]] = []  # noqa: RUF012
+_Record: TypeAlias = tuple[bytes, bytes | None, Headers]
+"""Key, value and headers."""
 
-    @property
-    def size(self) -> int:
-        headers = sum(len(name) + len(value) + _HEADER_OVERHEAD for name, value in self.headers)
-        return len(self.key) + len(self.value or b"") + headers + _RECORD_OVERHEAD
+
+def _size(record: _Record) -> int:
+    key, value, headers = record
+    size = len(key) + len(value or b"")
+    for name, content in headers:
+        size += len(name) + len(content) + _HEADER_OVERHEAD
+    return size
 
 
 class Outbox:
@@ -48,19 +48,22 @@ class Outbox:
 
     async def effects(self, effects: Iterable[Effect]) -> None:
         """Store effects: commands to the other agent, or to the same one."""
-        by_place = defaultdict(list)
-        for key, command, partition in map(astuple, effects):
-            place = partition_of(key, self._partitions) if partition is None else partition
-            by_place[self._topic(command), place].append(_Record(key.encode(), _encode(command)))
+        by_place: defaultdict[tuple[str, int], list[_Record]] = defaultdict(list)
+        for effect in effects:
+            key, command, place = effect.key, effect.command, effect.partition
+            if place is None:
+                place = partition_of(key, self._partitions)
+            record = key.encode(), _encode(command), NO_HEADERS
+            by_place[self._topic(command), place].append(record)
         await asyncio.gather(
             *(self._store(topic, place, records) for (topic, place), records in by_place.items())
         )
 
-    async def deliveries(self, deliveries: Mapping[int, Iterable[Delivery]]) -> None:
+    async def deliveries(self, deliveries: Mapping[int, Sequence[Delivery]]) -> None:
         """Store rows for gateways, in each one's partition."""
         await asyncio.gather(
             *(
-                self._store(self._topics.deliveries, partition, [_Record(*row) for row in rows])
+                self._store(self._topics.deliveries, partition, rows)
                 for partition, rows in deliveries.items()
             )
         )
@@ -71,35 +74,32 @@ class Outbox:
 
     async def replies(self, replies: Iterable[Reply]) -> None:
         """Store answers, each in the partition that was asked for."""
-        by_partition = defaultdict(list)
+        by_partition: defaultdict[int, list[_Record]] = defaultdict(list)
         for to, payload in replies:
             if to.partition < self._partitions:
                 value = orjson.dumps({"ref": to.ref, **payload})
-                by_partition[to.partition].append(_Record(to.to.encode(), value))
+                by_partition[to.partition].append((to.to.encode(), value, NO_HEADERS))
         for partition, records in by_partition.items():
             await self._store(self._topics.replies, partition, records)
 
     async def dead_letters(self, topic: str, partition: int, letters: Iterable[DeadLetter]) -> None:
         """Store records that are no commands; the same record again has the same key."""
-        records = [
-            _Record(
+        records: list[_Record] = [
+            (
                 f"{topic}/{partition}/{letter.record.offset}".encode(),
                 _quote(topic, partition, letter),
+                NO_HEADERS,
             )
             for letter in letters
         ]
         await self._store(self._topics.dead_letters, partition, records)
 
-    async def _store(self, topic: str, partition: int, records: Iterable[_Record]) -> None:
-        batch, size = self._producer.create_batch(), 0
-        for record in records:
-            if size and size + record.size > BATCH_BYTES:
-                await self._producer.send_batch(batch, topic, partition)
-                batch, size = self._producer.create_batch(), 0
-            key, value, headers = record
-            batch.append(timestamp=None, key=key, value=value, headers=headers)
-            size += record.size
-        if size:
+    async def _store(self, topic: str, partition: int, records: Sequence[_Record]) -> None:
+        now = time.time_ns() // 1_000_000
+        keys, values, headers = zip(*records, strict=True)
+        for piece in pieces(map(_size, records), range(1, len(records) + 1)):
+            batch = self._producer.create_batch()
+            batch.extend(now, keys[piece], values[piece], headers[piece])
             await self._producer.send_batch(batch, topic, partition)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
-
-from msgspec import Struct
+from itertools import accumulate
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from tables.rows import Position, position_header
 
@@ -13,7 +12,10 @@ BATCH_BYTES = 900_000
 """Where a record batch is split, between two commands; the topics take more."""
 
 _RECORD_OVERHEAD = 40
-_NO_HEADERS: list[tuple[str, bytes]] = []
+
+Headers: TypeAlias = list[tuple[str, bytes]]
+
+NO_HEADERS: Headers = []
 
 
 class Entry(NamedTuple):
@@ -24,30 +26,41 @@ class Entry(NamedTuple):
     at: Position
 
 
-class Entries(Struct, frozen=True, gc=False):
-    """Rows on their way into the log that are stored all or none, in columns: most of them are handled as such."""
+class Entries:
+    """Rows on their way into the log, in columns, since most of them are handled as such.
 
-    keys: Sequence[bytes]
-    values: Sequence[bytes | None]
-    places: Sequence[Position]
+    values: None removes the key. ends: after how many rows each command ends; a command's are stored all or none.
+    """
+
+    __slots__ = ("ends", "keys", "places", "values")
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.values: list[bytes | None] = []
+        self.places: list[Position] = []
+        self.ends: list[int] = []
+
+    def add(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        places: Sequence[Position],
+        *,
+        apart: bool = False,
+    ) -> None:
+        """Add the rows of a command, or if they are to be taken `apart` of as many commands."""
+        before = len(self.keys)
+        self.keys += keys
+        self.values += values
+        self.places += places
+        after = len(self.keys)
+        self.ends += range(before + 1, after + 1) if apart else (after,)
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __iter__(self) -> Iterator[Entry]:
         return map(Entry, self.keys, self.values, self.places)
-
-    @property
-    def headers(self) -> list[list[tuple[str, bytes]]]:
-        """What a removal carries, since it has no value that says its place."""
-        pairs = zip(self.values, self.places, strict=True)
-        return [_NO_HEADERS if value is not None else [position_header(at)] for value, at in pairs]
-
-    @property
-    def size(self) -> int:
-        """Bytes that they take in a record batch, at most."""
-        bytes_of_values = sum(map(len, filter(None, self.values)))
-        return sum(map(len, self.keys)) + bytes_of_values + _RECORD_OVERHEAD * len(self)
 
 
 class Displaced(Exception):
@@ -63,18 +76,30 @@ class BatchProducer(Protocol):
         """Store a batch; returns the offset of its first record, once all in-sync replicas have it."""
 
 
-def _split(all_entries: Iterable[Entries]) -> Iterator[list[Entries]]:
-    batch: list[Entries] = []
-    size = 0
-    for entries in all_entries:
-        added = entries.size
-        if batch and size + added > BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(entries)
-        size += added
-    if batch:
-        yield batch
+def pieces(sizes: Iterable[int], ends: Iterable[int]) -> Iterator[slice]:
+    """Pieces of records that fit into a batch, cut only at `ends`; what is larger between two is one of its own.
+
+    sizes: bytes of each record, without what Kafka adds.
+    """
+    filled = list(accumulate((_RECORD_OVERHEAD + size for size in sizes), initial=0))
+    start = last = 0
+    for end in ends if filled[-1] > BATCH_BYTES else ():
+        if last > start and filled[end] - filled[start] > BATCH_BYTES:
+            yield slice(start, last)
+            start = last
+        last = end
+    if start < len(filled) - 1:
+        yield slice(start, len(filled) - 1)
+
+
+def _sizes(entries: Entries) -> Iterator[int]:
+    return (len(k) + len(v or b"") for k, v in zip(entries.keys, entries.values, strict=True))
+
+
+def _headers(values: Sequence[bytes | None], places: Sequence[Position]) -> list[Headers]:
+    """What a removal carries, since it has no value that says its place."""
+    pairs = zip(values, places, strict=True)
+    return [NO_HEADERS if value is not None else [position_header(at)] for value, at in pairs]
 
 
 async def append(
@@ -82,22 +107,22 @@ async def append(
     topic: str,
     partition: int,
     next_offset: int,
-    all_entries: Iterable[Entries],
+    entries: Entries,
     timestamp: int,
 ) -> int:
     """Append rows to a log whose next offset should be `next_offset`.
 
-    Each `Entries` is in one record batch, which the broker stores all or none. Returns
+    The rows of one command share a record batch, which the broker stores all or none. Returns
     the log's next offset. `Displaced` if the rows landed elsewhere. timestamp: ms since 1970.
     """
-    for some in _split(all_entries):
+    for piece in pieces(_sizes(entries), entries.ends):
+        keys, values = entries.keys[piece], entries.values[piece]
         batch = producer.create_batch()
-        for entries in some:
-            batch.extend(timestamp, entries.keys, entries.values, entries.headers)
+        batch.extend(timestamp, keys, values, _headers(values, entries.places[piece]))
         landed = await producer.send_batch(batch, topic, partition)
         if landed != next_offset:
             raise Displaced(
                 f"{topic}/{partition}: expected offset {next_offset}, landed at {landed}"
             )
-        next_offset += sum(map(len, some))
+        next_offset += len(keys)
     return next_offset

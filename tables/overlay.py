@@ -95,6 +95,10 @@ class Overlay:
         self, keys: Sequence[bytes], rows: Sequence[Row | None], values: Sequence[bytes | None]
     ) -> None:
         """Add logged rows, with all that is derived from them; None removes a key."""
+        if len(keys) == 1:
+            self._layout.derive(self, keys, rows)
+            self._now[keys[0]], self.rows[keys[0]] = rows[0], values[0]
+            return
         start = 0
         for kind, alike in groupby(map(type, rows)):
             stop = start + len(list(alike))

@@ -39,6 +39,8 @@ _QUERIES = frozenset((Query, OutboxQuery))
 class MailboxAgent:
     """Who may send what, and which seq it gets."""
 
+    runs_of = Send
+
     def __init__(
         self, limits: Limits, max_body: int = 1 << 20, delivery_partitions: int = 1
     ) -> None:

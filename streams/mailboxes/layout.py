@@ -90,7 +90,7 @@ def recall_prefix(mailbox: str) -> bytes:
 class MailboxLayout:
     """How mailbox rows are read, and what follows from them."""
 
-    bulk: frozenset[type] = frozenset((Message,))
+    bulk: frozenset[type] = frozenset((Message, Member))
 
     def decode(self, key: bytes, value: bytes) -> Row:
         """The typed row."""

@@ -49,6 +49,8 @@ _ROUTING = frozenset((RenewUserLease, AnnounceUsers))
 class UserAgent:
     """How far each user has read, what has touched them, and whom they follow."""
 
+    runs_of = None
+
     def __init__(self, limits: FeedLimits, delivery_partitions: int = 1) -> None:
         self._limits = limits
         self._delivery_partitions = delivery_partitions

@@ -88,7 +88,7 @@ class Totals:
 class UserLayout:
     """How user rows are read, and what follows from them."""
 
-    bulk: frozenset[type] = frozenset()
+    bulk: frozenset[type] = frozenset((Cursor,))
 
     def decode(self, key: bytes, value: bytes) -> Row:
         """The typed row."""

@@ -136,5 +136,5 @@ def test_deciding_again_after_a_crash_writes_and_sends_nothing_twice(tmp_path, s
             writer = Writer(line.partition, line.log, line.agent)
             again = [record for record in line.decided if record.offset <= last][-back:]
             batch = writer.decide(again)
-            assert (batch.entries, batch.effects) == ([], [])
+            assert (len(batch.entries), batch.effects) == (0, [])
             assert contents(line.partition) == before

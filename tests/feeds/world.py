@@ -57,7 +57,7 @@ class Line:
         batch.decide(records)
         self.decided += records
         if batch.entries:
-            self.log.append(list(itertools.chain(*batch.entries)))
+            self.log.append(batch.entries)
             self.partition.keep(batch.overlay, batch.at, self.log.next_offset)
         return records, batch
 

@@ -159,7 +159,7 @@ class FeedPipeline:
             self.decided(record)
         take = self.rows.take_mailbox if line in self._mailboxes else self.rows.take_user
         number = (self._mailboxes if line in self._mailboxes else self._users).index(line)
-        for entry in itertools.chain(*batch.entries):
+        for entry in batch.entries:
             self._bring(take, number, entry)
         self._unanswered += batch.answers()
         if not self.answers_stand_still:

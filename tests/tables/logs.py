@@ -1,7 +1,7 @@
 """A log in memory, as Kafka would keep it, and the partitions that write and read it."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -56,7 +56,7 @@ def key_of(command: Command) -> str:
 class AnyLayout:
     """Rows of mailboxes and of users side by side, so that one test holds for both tables."""
 
-    bulk = MailboxLayout.bulk
+    bulk = MailboxLayout.bulk | UserLayout.bulk
 
     def __init__(self) -> None:
         self._users = dict.fromkeys(_KINDS_OF_USERS, UserLayout())
@@ -131,7 +131,7 @@ class Log:
         self.records: list[LogRecord] = []
         self.next_offset = 0
 
-    def append(self, entries: list[Entry]) -> None:
+    def append(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             at = b"%d,%d" % (entry.at.offset, entry.at.number)
             headers = [] if entry.value is not None else [(AT_HEADER, at)]
@@ -167,7 +167,7 @@ class Writer:
         batch = Batch(self._agent, self.partition)
         batch.decide(records)
         if batch.entries:
-            self.log.append(list(itertools.chain(*batch.entries)))
+            self.log.append(batch.entries)
             self.partition.keep(batch.overlay, batch.at, self.log.next_offset)
         return batch
 

@@ -34,11 +34,18 @@ class Stored:
 
 
 def command(number, sizes):
-    return Entries(
+    return (
         [b"k%d" % number for _ in sizes],
         [b"x" * size for size in sizes],
         [Position(number, index) for index in range(len(sizes))],
     )
+
+
+def entries_of(*commands):
+    entries = Entries()
+    for columns in commands:
+        entries.add(*columns)
+    return entries
 
 
 sizes = st.lists(st.integers(0, 300_000), min_size=1, max_size=5)
@@ -48,9 +55,9 @@ sizes = st.lists(st.integers(0, 300_000), min_size=1, max_size=5)
 async def test_the_rows_of_a_command_share_a_record_batch(all_sizes):
     producer = Producer(5)
     commands = [command(number, sizes) for number, sizes in enumerate(all_sizes)]
-    end = await append(producer, "log", 0, 5, commands, 1_000)
+    end = await append(producer, "log", 0, 5, entries_of(*commands), 1_000)
     written = [key for batch in producer.batches for _, key, _, _ in batch]
-    assert written == [entry.key for entries in commands for entry in entries]
+    assert written == [key for keys, _, _ in commands for key in keys]
     assert end == producer.next_offset == 5 + len(written)
     for number in range(len(commands)):
         key = b"k%d" % number
@@ -60,26 +67,34 @@ async def test_the_rows_of_a_command_share_a_record_batch(all_sizes):
         assert size <= BATCH_BYTES or len({key for _, key, _, _ in batch}) == 1
 
 
+async def test_commands_taken_apart_are_split_anywhere():
+    producer, entries = Producer(), Entries()
+    entries.add(*command(0, [400_000] * 5), apart=True)
+    await append(producer, "log", 0, 0, entries, 1_000)
+    assert [len(batch) for batch in producer.batches] == [2, 2, 1]
+
+
 async def test_rows_of_another_writer_before_ours_are_noticed():
     with pytest.raises(Displaced, match="expected offset 3, landed at 5"):
-        await append(Producer(3, [2]), "log", 0, 3, [command(0, [1])], 1_000)
+        await append(Producer(3, [2]), "log", 0, 3, entries_of(command(0, [1])), 1_000)
 
 
 async def test_rows_of_another_writer_between_two_record_batches_are_noticed():
     producer = Producer(0, [0, 1])
+    entries = entries_of(*(command(n, [600_000]) for n in range(3)))
     with pytest.raises(Displaced):
-        await append(producer, "log", 0, 0, [command(n, [600_000]) for n in range(3)], 1_000)
+        await append(producer, "log", 0, 0, entries, 1_000)
     assert len(producer.batches) == 2
 
 
 async def test_only_a_removal_carries_its_position_in_a_header():
     producer = Producer()
-    entries = Entries([b"a", b"b"], [b"1", None], [Position(907, 0), Position(907, 1)])
-    await append(producer, "log", 0, 0, [entries], 1_234)
+    entries = entries_of(([b"a", b"b"], [b"1", None], [Position(907, 0), Position(907, 1)]))
+    await append(producer, "log", 0, 0, entries, 1_234)
     assert producer.batches == [[(1_234, b"a", b"1", []), (1_234, b"b", None, [("at", b"907,1")])]]
 
 
 async def test_nothing_to_append_sends_nothing():
     producer = Producer(4)
-    assert await append(producer, "log", 0, 4, [], 1_000) == 4
+    assert await append(producer, "log", 0, 4, Entries(), 1_000) == 4
     assert producer.batches == []

@@ -131,6 +131,6 @@ def test_deciding_again_after_a_crash_writes_nothing_twice(tmp_path, steps, back
         before, rows = contents(partition), len(writer.log.records)
         again = [r for r in records_of(steps) if r.offset <= partition.progress.at.offset][-back:]
         batch = writer.decide(again)
-        assert (batch.entries, batch.effects, len(writer.log.records)) == ([], [], rows)
+        assert (len(batch.entries), batch.effects, len(writer.log.records)) == (0, [], rows)
         assert contents(partition) == before
         assert partition.raw(PROGRESS_KEY) is not None or not rows
