@@ -87,7 +87,7 @@ class MailboxAgent:
 
     def prefetch(self, view: BatchView, commands: Sequence[Any]) -> None:
         """Look up all message ids at once."""
-        view.look_up([c for c in commands if type(c) is Send or type(c) is Post])
+        view.look_up_ids([c for c in commands if type(c) is Send or type(c) is Post])
 
     def is_query(self, command: Any) -> bool:
         """Whether a command only asks."""

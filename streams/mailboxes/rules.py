@@ -54,7 +54,7 @@ class Limits(msgspec.Struct, frozen=True):
     feeds: FeedLimits = FeedLimits()
 
 
-def decide(view: View, command: MailboxCommand, moment: Moment, limits: Limits) -> Outcome:
+def decide(view: BatchView, command: MailboxCommand, moment: Moment, limits: Limits) -> Outcome:
     """What a command does; raises `Refused`."""
     if command.mailbox.startswith(PUBLIC):
         return public.decide(view, command, moment)
@@ -231,7 +231,7 @@ def create(view: View, c: Create, moment: Moment, limits: Limits) -> Outcome:
     return Outcome(changes, effects, _standing(view, c.mailbox, state, (c.by,)))
 
 
-def join(view: View, c: Join, moment: Moment, limits: Limits) -> Outcome:
+def join(view: BatchView, c: Join, moment: Moment, limits: Limits) -> Outcome:
     """Add members; those who are in already stay as they are."""
     state = _open_group(view, c.mailbox)
     names = tuple(dict.fromkeys(c.members or (c.by,)))
@@ -241,6 +241,7 @@ def join(view: View, c: Join, moment: Moment, limits: Limits) -> Outcome:
         _require(view, state, c, "admin", "only admins add others")
     elif state.policy.join == "invite" and _find_member(view, state, c.mailbox, c.by) is None:
         raise Refused(Code.FORBIDDEN, "this group is by invitation: ask an admin to add you")
+    view.look_up_members(c.mailbox, names)
     added = [name for name in names if _find_member(view, state, c.mailbox, name) is None]
     result = _standing(view, c.mailbox, state, names)
     if not added:
@@ -255,7 +256,7 @@ def join(view: View, c: Join, moment: Moment, limits: Limits) -> Outcome:
     return Outcome(changes, [_subscribe(c.mailbox, name, moment.offset) for name in added], result)
 
 
-def leave(view: View, c: Leave, moment: Moment, limits: Limits) -> Outcome:
+def leave(view: BatchView, c: Leave, moment: Moment, limits: Limits) -> Outcome:
     """Remove members; the owner hands the group on or closes it first."""
     state = _group(view, c.mailbox)
     names = tuple(dict.fromkeys(c.members or (c.by,)))
@@ -266,6 +267,7 @@ def leave(view: View, c: Leave, moment: Moment, limits: Limits) -> Outcome:
             Code.CONFLICT,
             "the owner can't leave: give the role 'owner' to another, or close the group",
         )
+    view.look_up_members(c.mailbox, names)
     removed = [name for name in names if _find_member(view, state, c.mailbox, name) is not None]
     if not removed:
         return Outcome([], [], {"mailbox": c.mailbox, "members": names})
@@ -401,7 +403,7 @@ def may_read(view: View, mailbox: str, user: str) -> bool:
 
 _ANY = Position(0, 0)
 
-_RULES: dict[type, Callable[[View, Any, Moment, Limits], Outcome]] = {
+_RULES: dict[type, Callable[[BatchView, Any, Moment, Limits], Outcome]] = {
     Create: create,
     Join: join,
     Leave: leave,

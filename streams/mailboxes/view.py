@@ -118,10 +118,15 @@ class BatchView(View):
         self.fresh: set[str] = set()
         """Ids that were looked up and are of no message, as long as none takes them."""
 
-    def look_up(self, messages: Sequence[Any]) -> None:
+    def look_up_ids(self, messages: Sequence[Any]) -> None:
         """Look up the ids of messages to come: nearly always a miss, answered by the filter."""
         keys = [id_prefix(c.mailbox) + c.id.encode() for c in messages]
         seqs = self._prefetch(keys, layout.decode_seq)
         self.fresh = {c.id for c in messages}
         if any(seqs):
             self.fresh.difference_update(c.id for c, seq in zip(messages, seqs, strict=True) if seq)
+
+    def look_up_members(self, mailbox: str, users: Sequence[str]) -> None:
+        """Look up at once those who may be members, where they are many."""
+        if len(users) > 1:
+            self._prefetch([member_key(mailbox, user) for user in users], layout.decode_member)
