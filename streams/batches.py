@@ -41,7 +41,10 @@ _FULL = 8_000
 """The same, after which it takes no further command, though that has been looked up."""
 
 _FIRST, _FURTHER = (128, 96 << 10), (512, 256 << 10)
-"""Records and bytes of commands that are decoded and looked up at once: few at first, which may make a batch."""
+"""Records and bytes of commands that are decoded and looked up at once: few at first, which may make a batch.
+
+A run is within one of these, so that its rows fit into a record batch.
+"""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -126,7 +129,7 @@ class Batch:
         if rows:
             self._size += len(rows)
             self.outcomes["done"] += len(rows)
-            self._put(keys, rows, [row.at for row in rows], apart=True)
+            self._put(keys, rows, [row.at for row in rows])
         return len(rows)
 
     def _decide_one(self, record: Record, command: Command | Malformed) -> int:
@@ -199,17 +202,12 @@ class Batch:
             self._answer(command, {"result": outcome.result})
 
     def _put(
-        self,
-        keys: Sequence[bytes],
-        rows: Sequence[Row | None],
-        places: Sequence[Position],
-        *,
-        apart: bool = False,
+        self, keys: Sequence[bytes], rows: Sequence[Row | None], places: Sequence[Position]
     ) -> None:
-        """Put the rows of a command, or `apart` of as many commands."""
+        """Put rows that are stored all or none: those of a command or of a run."""
         values = [None if row is None else _encode(row) for row in rows]
         self.overlay.put(keys, rows, values)
-        self.entries.add(keys, values, places, apart=apart)
+        self.entries.add(keys, values, places)
         self.at = places[-1]
 
     def _answer(

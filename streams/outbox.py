@@ -97,7 +97,7 @@ class Outbox:
     async def _store(self, topic: str, partition: int, records: Sequence[_Record]) -> None:
         now = time.time_ns() // 1_000_000
         keys, values, headers = zip(*records, strict=True)
-        for piece in pieces(map(_size, records), range(1, len(records) + 1)):
+        for piece in pieces(list(map(_size, records)), range(1, len(records) + 1)):
             batch = self._producer.create_batch()
             batch.extend(now, keys[piece], values[piece], headers[piece])
             await self._producer.send_batch(batch, topic, partition)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 class Entries:
     """Rows on their way into the log, in columns, since most of them are handled as such.
 
-    values: None removes the key. ends: after how many rows each command ends; a command's are stored all or none.
+    values: None removes the key. ends: after how many rows one may cut; what is between two is stored all or none.
     """
 
     __slots__ = ("ends", "keys", "places", "values")
@@ -45,16 +45,12 @@ class Entries:
         keys: Sequence[bytes],
         values: Sequence[bytes | None],
         places: Sequence[Position],
-        *,
-        apart: bool = False,
     ) -> None:
-        """Add the rows of a command, or if they are to be taken `apart` of as many commands."""
-        before = len(self.keys)
+        """Add rows that are to be stored all or none."""
         self.keys += keys
         self.values += values
         self.places += places
-        after = len(self.keys)
-        self.ends += range(before + 1, after + 1) if apart else (after,)
+        self.ends.append(len(self.keys))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -76,24 +72,21 @@ class BatchProducer(Protocol):
         """Store a batch; returns the offset of its first record, once all in-sync replicas have it."""
 
 
-def pieces(sizes: Iterable[int], ends: Iterable[int]) -> Iterator[slice]:
+def pieces(sizes: Sequence[int], ends: Sequence[int]) -> Iterator[slice]:
     """Pieces of records that fit into a batch, cut only at `ends`; what is larger between two is one of its own.
 
     sizes: bytes of each record, without what Kafka adds.
     """
-    filled = list(accumulate((_RECORD_OVERHEAD + size for size in sizes), initial=0))
     start = last = 0
-    for end in ends if filled[-1] > BATCH_BYTES else ():
-        if last > start and filled[end] - filled[start] > BATCH_BYTES:
-            yield slice(start, last)
-            start = last
-        last = end
-    if start < len(filled) - 1:
-        yield slice(start, len(filled) - 1)
-
-
-def _sizes(entries: Entries) -> Iterator[int]:
-    return (len(k) + len(v or b"") for k, v in zip(entries.keys, entries.values, strict=True))
+    if sum(sizes) + _RECORD_OVERHEAD * len(sizes) > BATCH_BYTES:
+        filled = list(accumulate((_RECORD_OVERHEAD + size for size in sizes), initial=0))
+        for end in ends:
+            if last > start and filled[end] - filled[start] > BATCH_BYTES:
+                yield slice(start, last)
+                start = last
+            last = end
+    if start < len(sizes):
+        yield slice(start, len(sizes))
 
 
 def _headers(values: Sequence[bytes | None], places: Sequence[Position]) -> list[Headers]:
@@ -112,10 +105,11 @@ async def append(
 ) -> int:
     """Append rows to a log whose next offset should be `next_offset`.
 
-    The rows of one command share a record batch, which the broker stores all or none. Returns
+    What is stored all or none shares a record batch, as the broker stores those. Returns
     the log's next offset. `Displaced` if the rows landed elsewhere. timestamp: ms since 1970.
     """
-    for piece in pieces(_sizes(entries), entries.ends):
+    sizes = [len(k) + len(v or b"") for k, v in zip(entries.keys, entries.values, strict=True)]
+    for piece in pieces(sizes, entries.ends):
         keys, values = entries.keys[piece], entries.values[piece]
         batch = producer.create_batch()
         batch.extend(timestamp, keys, values, _headers(values, entries.places[piece]))

@@ -67,13 +67,6 @@ async def test_the_rows_of_a_command_share_a_record_batch(all_sizes):
         assert size <= BATCH_BYTES or len({key for _, key, _, _ in batch}) == 1
 
 
-async def test_commands_taken_apart_are_split_anywhere():
-    producer, entries = Producer(), Entries()
-    entries.add(*command(0, [400_000] * 5), apart=True)
-    await append(producer, "log", 0, 0, entries, 1_000)
-    assert [len(batch) for batch in producer.batches] == [2, 2, 1]
-
-
 async def test_rows_of_another_writer_before_ours_are_noticed():
     with pytest.raises(Displaced, match="expected offset 3, landed at 5"):
         await append(Producer(3, [2]), "log", 0, 3, entries_of(command(0, [1])), 1_000)
