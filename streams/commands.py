@@ -7,7 +7,7 @@ each with an example.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -320,7 +320,7 @@ def decode_mailbox_command(key: bytes | None, value: bytes | None) -> AnyMailbox
     return command
 
 
-def decode_sends(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> list[Send] | None:
+def decode_sends(keys: list[bytes | None], values: list[bytes | None]) -> list[Send] | None:
     """Decode and validate records of the mailbox commands all together, as far as their bodies.
 
     None where one of them is no send, or where anything is wrong: what, only a look at each can tell.
@@ -335,7 +335,7 @@ def decode_sends(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -
     except (TypeError, Malformed, *_NO_COMMAND):
         return None
     is_sound = (
-        list(map(key_of.get, mailboxes)) == list(keys)
+        list(map(key_of.get, mailboxes)) == keys
         and all(map(is_mailbox, key_of))
         and all(map(is_user, {c.by for c in sends}))
         and are_uuids([c.id for c in sends])

@@ -65,6 +65,8 @@ class Overlay:
     def find(self, key: bytes, decode: Decode) -> Any:
         """The value of a key that is asked for once."""
         found = self._now.get(key, _ABSENT)
+        if found is _ABSENT:
+            found = self.derived.get(key, _ABSENT)
         return self._partition.find(key, decode) if found is _ABSENT else found
 
     def raw(self, key: bytes) -> bytes | None:
@@ -83,13 +85,18 @@ class Overlay:
             if value is not None:
                 yield key, value
 
-    def prefetch(self, keys: Collection[bytes], decode: Decode) -> list[Any]:
-        """Read many keys at once, which `find` will be asked for: the value of each."""
+    def holds(self, keys: Collection[bytes]) -> list[bool]:
+        """Whether each key has a value; asked for once, and all at once."""
+        if self._now.keys().isdisjoint(keys) and self.derived.keys().isdisjoint(keys):
+            return [value is not None for value in self._partition.raw_many(list(keys))]
+        return [self.find(key, bytes) is not None for key in keys]
+
+    def prefetch(self, keys: Collection[bytes], decode: Decode) -> None:
+        """Read many keys at once that will be asked for."""
         now = self._now
         wanted = [key for key in keys if key not in now]
         values = self._partition.raw_many(wanted)
         now.update(zip(wanted, [None if v is None else decode(v) for v in values], strict=True))
-        return [now[key] for key in keys]
 
     def put(
         self, keys: Sequence[bytes], rows: Sequence[Row | None], values: Sequence[bytes | None]
@@ -116,9 +123,10 @@ class Overlay:
         self.derived[key] = value
 
     def put_all_derived(self, values: dict[bytes, Any]) -> None:
-        """Set many derived keys."""
-        self._now.update(values)
+        """Set many derived keys, of which few will be asked for."""
         self.derived.update(values)
+        for key in self._now.keys() & values.keys():
+            self._now[key] = values[key]
 
     def changed(self) -> dict[bytes, Any]:
         """Every key read for keeping or put, with its value now."""

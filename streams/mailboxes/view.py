@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -108,10 +109,11 @@ class Room(Struct):
 class BatchView(View):
     """The mailboxes as a batch sees them, with what its messages have in common."""
 
-    __slots__ = ("_prefetch", "fresh", "rooms")
+    __slots__ = ("_holds", "_prefetch", "fresh", "rooms")
 
     def __init__(self, rows: Overlay) -> None:
         super().__init__(rows)
+        self._holds = rows.holds
         self._prefetch = rows.prefetch
         self.rooms: dict[str, Room] = {}
         """By mailbox; cleared where anything but a run of messages is decided."""
@@ -120,11 +122,10 @@ class BatchView(View):
 
     def look_up_ids(self, messages: Sequence[Any]) -> None:
         """Look up the ids of messages to come: nearly always a miss, answered by the filter."""
-        keys = [id_prefix(c.mailbox) + c.id.encode() for c in messages]
-        seqs = self._prefetch(keys, layout.decode_seq)
+        known = self._holds([id_prefix(c.mailbox) + c.id.encode() for c in messages])
         self.fresh = {c.id for c in messages}
-        if any(seqs):
-            self.fresh.difference_update(c.id for c, seq in zip(messages, seqs, strict=True) if seq)
+        if any(known):
+            self.fresh.difference_update(c.id for c in compress(messages, known))
 
     def look_up_members(self, mailbox: str, users: Sequence[str]) -> None:
         """Look up at once those who may be members, where they are many."""
