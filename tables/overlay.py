@@ -103,19 +103,24 @@ class Overlay:
     ) -> None:
         """Add logged rows, with all that is derived from them; None removes a key."""
         if len(keys) == 1:
-            self._layout.derive(self, keys, rows)
-            self._now[keys[0]], self.rows[keys[0]] = rows[0], values[0]
+            self._put_one(keys[0], rows[0], values[0])
             return
         start = 0
         for kind, alike in groupby(map(type, rows)):
             stop = start + len(list(alike))
-            step = stop - start if kind in self._layout.bulk else 1
-            for first in range(start, stop, step):
-                some = slice(first, first + step)
+            if kind in self._layout.bulk:
+                some = slice(start, stop)
                 self._layout.derive(self, keys[some], rows[some])
                 self._now.update(zip(keys[some], rows[some], strict=True))
                 self.rows.update(zip(keys[some], values[some], strict=True))
+            else:
+                for number in range(start, stop):
+                    self._put_one(keys[number], rows[number], values[number])
             start = stop
+
+    def _put_one(self, key: bytes, row: Row | None, value: bytes | None) -> None:
+        self._layout.derive(self, (key,), (row,))
+        self._now[key], self.rows[key] = row, value
 
     def put_derived(self, key: bytes, value: Any) -> None:
         """Set a derived key (None removes it)."""
