@@ -4,7 +4,7 @@ import asyncio
 import statistics
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -94,14 +94,14 @@ class Client:
 
 
 class Listener(Client):
-    """A member who notes when messages come."""
+    """A member who tells which messages have come, by their ids."""
 
-    def __init__(self, chat: "Chat") -> None:
+    def __init__(self, received: Callable[[str], None]) -> None:
         super().__init__()
-        self._chat = chat
+        self._received = received
 
     def received(self, event: Event) -> None:
-        self._chat.received(event.id)
+        self._received(event.id)
 
 
 class Chat:
@@ -116,7 +116,7 @@ class Chat:
         """Connect all."""
         await self._sender.enter(port, f"{PREFIX}0")
         for number in range(1, 1 + LISTENERS):
-            listener = Listener(self)
+            listener = Listener(self.received)
             await listener.enter(port, f"{PREFIX}{number}")
             await listener.ask("watching", "watch", mailbox=GROUP)
 

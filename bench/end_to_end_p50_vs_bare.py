@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from bench.backlog import body, group, opening, send
 from bench.broker import Broker, broker
-from bench.chat import Client, Event
+from bench.chat import Client, Listener
 from bench.figures import Figure
 from bench.latencies import Latencies
 from bench.readcast import make_topics, ready_gateway, ready_worker
@@ -68,17 +68,6 @@ def prefix(number: int) -> str:
     return f"g{number}u"
 
 
-class Listener(Client):
-    """A member who notes when messages come."""
-
-    def __init__(self, latencies: Latencies) -> None:
-        super().__init__()
-        self._latencies = latencies
-
-    def received(self, event: Event) -> None:
-        self._latencies.received(event.id)
-
-
 async def end_to_end(port: int) -> Latencies:
     """All clients in this process: they share its clock."""
     latencies = Latencies(receivers=LISTENERS)
@@ -97,7 +86,7 @@ async def end_to_end(port: int) -> Latencies:
 async def clients(port: int, latencies: Latencies) -> AsyncIterator[list[Client]]:
     """The groups' senders, in order, while all listeners watch their groups."""
     senders = [Client() for _ in range(GROUPS)]
-    listeners = [Listener(latencies) for _ in range(GROUPS * LISTENERS)]
+    listeners = [Listener(latencies.received) for _ in range(GROUPS * LISTENERS)]
     for number, sender in enumerate(senders):
         await sender.enter(port, f"{prefix(number)}0")
         await sender.ask("watching", "watch", mailbox=group(number), mode="off")

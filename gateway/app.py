@@ -343,7 +343,6 @@ def _make_producer(settings: Settings) -> AIOKafkaProducer:
         bootstrap_servers=settings.pipeline.bootstrap_servers,
         client_id=f"{settings.pipeline.app_id}-gateway",
         acks="all",
-        linger_ms=0,
         max_batch_size=128 * 1024,
         max_request_size=4 << 20,
         request_timeout_ms=int(settings.request_seconds * 1_000),

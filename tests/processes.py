@@ -180,17 +180,8 @@ class Worker(Process):
     def __init__(self, name: str, folder: Path, env: Mapping[str, str]) -> None:
         self.data = folder / name
         self.starts = 0
-        faust = [sys.executable, "-m", "faust", "-A", "streams"]
-        command = [
-            *faust,
-            "--loop",
-            "uvloop",
-            "--datadir",
-            self.data,
-            "worker",
-            "--loglevel",
-            "info",
-        ]
+        faust = [sys.executable, "-m", "faust", "-A", "streams", "--loop", "uvloop"]
+        command = [*faust, "--datadir", self.data, "worker", "--loglevel", "info"]
         super().__init__(name, command, folder / f"{name}.log", env)
 
     @property

@@ -93,6 +93,14 @@ async def gets_nothing_more(house, group, client):
     assert 21 not in client.seqs(group)
 
 
+async def gets_nothing_more_once_removed(house, group, bob, history):
+    """Bob is removed while the history that he asked for is held back."""
+    remove(house.pipeline, group, "bob")
+    await bob.expect("left", mailbox=group)
+    history.let_go()
+    await gets_nothing_more(house, group, bob)
+
+
 # Members
 
 
@@ -103,10 +111,7 @@ async def test_who_was_removed_while_a_resume_pulls_gets_nothing_more(house_of: 
     history = Held(house.pipeline, asks("history"), at="_reply")
     bob = await house.connect("bob", since={group: [epoch, 2]})
     await until(lambda: history.calls)
-    remove(house.pipeline, group, "bob")
-    await bob.expect("left", mailbox=group)
-    history.let_go()
-    await gets_nothing_more(house, group, bob)
+    await gets_nothing_more_once_removed(house, group, bob, history)
 
 
 async def test_who_was_removed_while_being_welcomed_gets_nothing_more(house_of: Open, group: str):
@@ -120,10 +125,7 @@ async def test_who_was_removed_while_being_welcomed_gets_nothing_more(house_of: 
     house.pipeline.post(group, count=20)
     facts.let_go()
     await until(lambda: history.calls)
-    remove(house.pipeline, group, "bob")
-    await bob.expect("left", mailbox=group)
-    history.let_go()
-    await gets_nothing_more(house, group, bob)
+    await gets_nothing_more_once_removed(house, group, bob, history)
 
 
 async def test_who_left_and_came_back_while_being_welcomed_is_watching(house: House, group: str):
