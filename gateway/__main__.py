@@ -23,6 +23,7 @@ from gateway.pages import monitor_app, web_app
 from gateway.processes import STOP_SIGNALS, is_member, supervise, watch_lifeline
 from gateway.settings import Settings
 from gateway.tls import tls_context
+from tables.fetched import hand_on_parsed_records
 
 log = structlog.get_logger()
 
@@ -63,6 +64,7 @@ def arguments() -> argparse.Namespace:
 async def serve(settings: Settings, tokens: Tokens, tls: ssl.SSLContext | None) -> int:
     """Listen, run, and drain when told to."""
     stopping = stop_signal()
+    hand_on_parsed_records()
     gateway = Gateway(settings, tokens)
     runner = web.AppRunner(web_app(gateway), access_log=None, shutdown_timeout=1.0)
     await runner.setup()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from gateway.metrics import Metrics
 from gateway.rows import Take
 from streams.settings import Settings
+from tables.fetched import Record
 
 log = structlog.get_logger()
 
@@ -139,13 +140,13 @@ class Tail:
         for tp, position in self._positions.items():
             consumer.seek(tp, position)
 
-    def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
+    def _take(self, partition: TopicPartition, records: Sequence[Record]) -> None:
         take = self._sources[partition]
         for record in records:
             try:
                 take(partition.partition, record.key or b"", record.value, record.headers)
             except Exception:
-                log.exception("record not understood", topic=record.topic, offset=record.offset)
+                log.exception("record not understood", topic=partition.topic, offset=record.offset)
                 self._failed(record.key or b"")
         self._positions[partition] = records[-1].offset + 1
         self._metrics.rows.inc(len(records))

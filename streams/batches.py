@@ -16,12 +16,12 @@ from streams.decisions import (
     Effect,
     Moment,
     Outcome,
-    Record,
     error_reply,
 )
 from streams.errors import Code, Malformed, Refused
 from streams.partitioning import Place
 from streams.schemas import ReplyTo
+from tables.fetched import Record
 from tables.journal import Entries
 from tables.overlay import Overlay, Row
 from tables.partition import Partition

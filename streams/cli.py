@@ -147,11 +147,12 @@ async def follow(self: AppCommand, mailbox: str | None) -> None:
     prefix = f"{mailbox}/".encode() if mailbox else b""
     async with PipelineClient(app.settings) as client:
         async for record in client.follow():
-            if record.key.startswith(prefix):
+            key = record.key or b""
+            if key.startswith(prefix):
                 value = (
                     "(removed)" if record.value is None else record.value.decode(errors="replace")
                 )
-                sys.stdout.write(f"{record.key.decode(errors='replace')} {value}\n")
+                sys.stdout.write(f"{key.decode(errors='replace')} {value}\n")
                 sys.stdout.flush()
 
 

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Any, Self
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.partitioning import partition_of
 from streams.settings import Settings
 from streams.topics import MAX_RECORD, topics
+from tables.fetched import Record
 from tables.reader import open_reader
 
 
@@ -67,7 +68,7 @@ class PipelineClient:
             await self.send({**command, "reply": reply}, partition)
             return await asyncio.wait_for(_answer(replies, name.encode()), self._seconds)
 
-    async def follow(self) -> AsyncIterator[ConsumerRecord]:
+    async def follow(self) -> AsyncIterator[Record]:
         """The mailbox log from here on."""
         topic = self._topics.mailbox_log
         partitions = [TopicPartition(topic, number) for number in range(self._settings.partitions)]

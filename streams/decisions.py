@@ -10,18 +10,10 @@ from msgspec.structs import replace
 
 from streams.errors import Refused
 from streams.schemas import ReplyTo
+from tables.fetched import Record
 from tables.overlay import Overlay, Row
 from tables.partition import Partition
 from tables.rows import Position
-
-
-class Record(Protocol):
-    """What is read of a Kafka record."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
 
 
 class Change(Struct, frozen=True, gc=False):

@@ -27,8 +27,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode.utils.futures import maybe_async
 
+from tables.fetched import Record, hand_on_parsed_records
+
 _COMMIT_SECONDS = 5.0
 _UNCOMPRESSED = 0
+_CREATE_TIME = 0
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +43,7 @@ BATCH_SIZE = 3 << 20
 class RecordBatch(NamedTuple):
     """The records of one partition from one poll, in offset order."""
 
-    records: list[aiokafka.ConsumerRecord]
+    records: Sequence[Record]
 
 
 class InlineConsumer(driver.AIOKafkaConsumerThread):
@@ -123,15 +126,15 @@ class Consumer(driver.Consumer):
     def _to_message(self, tp: TP, record: RecordBatch) -> ConsumerMessage:
         last = record.records[-1]
         return ConsumerMessage(
-            last.topic,
-            last.partition,
+            tp.topic,
+            tp.partition,
             last.offset,
             last.timestamp / 1000,
-            last.timestamp_type,
+            _CREATE_TIME,
             last.headers,
             None,
             cast("Any", record.records),
-            last.checksum,
+            None,
             0,
             0,
             tp,
@@ -217,4 +220,5 @@ class Transport(driver.Transport):
 
 def register() -> None:
     """Make `readcast://` known to Faust."""
+    hand_on_parsed_records()
     drivers.TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"

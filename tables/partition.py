@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from rocksdict import AccessType, Options, Rdict, ReadOptions, WriteBatch
 
+from tables.fetched import Record
 from tables.keys import parse_key
 from tables.options import write_options
 from tables.overlay import Decode, Layout, Overlay, Row
@@ -36,15 +37,6 @@ class Progress(NamedTuple):
     at: Position = ORIGIN
     kept: float = 0.0
     displaced: tuple[bytes, ...] = ()
-
-
-class LogRecord(NamedTuple):
-    """A record of the log as a partition applies it."""
-
-    offset: int
-    key: bytes
-    value: bytes | None
-    headers: Iterable[tuple[str, bytes]] = ()
 
 
 _decode_progress = msgspec.msgpack.Decoder(Progress).decode
@@ -166,7 +158,7 @@ class Partition:
         for key in self._cache.keys() & changed.keys():
             self._cache[key] = changed[key]
 
-    def apply(self, records: list[LogRecord]) -> None:
+    def apply(self, records: Sequence[Record]) -> None:
         """Take records of the log, by the position rule.
 
         The key of a skipped record is displaced: once the log is compacted only that record would be left,
@@ -179,26 +171,27 @@ class Partition:
         for record in records:
             if record.offset < self._progress.next_offset:
                 continue
-            row, position = self._read(record)
+            key, value = record.key or b"", record.value
+            row, position = self._read(record, key, value)
             if position > at:
-                taken.append((record.key, row, record.value))
-                displaced.discard(record.key)
+                taken.append((key, row, value))
+                displaced.discard(key)
                 at = position
                 continue
             _put(overlay, taken)
-            if position != ORIGIN or overlay.raw(record.key) is not None:
-                displaced.add(record.key)
+            if position != ORIGIN or overlay.raw(key) is not None:
+                displaced.add(key)
         _put(overlay, taken)
         if records:
             next_offset = max(records[-1].offset + 1, self._progress.next_offset)
             self.keep(overlay, at, next_offset, sorted(displaced))
 
-    def _read(self, record: LogRecord) -> tuple[Row | None, Position]:
+    def _read(self, record: Record, key: bytes, value: bytes | None) -> tuple[Row | None, Position]:
         try:
-            if record.value is None:
-                parse_key(record.key)
+            if value is None:
+                parse_key(key)
                 return None, header_position(record.headers)
-            row = self._layout.decode(record.key, record.value)
+            row = self._layout.decode(key, value)
         except ValueError as error:
             log.warning(
                 "a record of the log is no row, skipped", offset=record.offset, reason=str(error)

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from tables.fetched import Record
 
 _POLL_MS = 1_000
 _FETCH_BYTES = 4 << 20
@@ -34,7 +36,7 @@ async def open_reader(bootstrap_servers: str) -> AsyncIterator[AIOKafkaConsumer]
 
 async def read_range(
     bootstrap_servers: str, topic: str, partition: int, start: int, stop: int
-) -> AsyncIterator[list[ConsumerRecord]]:
+) -> AsyncIterator[list[Record]]:
     """Records with start <= offset < stop, in lists; what compaction or retention took is missing."""
     tp = TopicPartition(topic, partition)
     async with open_reader(bootstrap_servers) as consumer:

@@ -8,7 +8,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from tables.partition import LogRecord, Partition
+from tables.partition import Partition
 from tables.reader import open_reader
 from tables.tasks import end
 
@@ -53,6 +53,4 @@ class Standby:
                 consumer.seek(TopicPartition(self._topic, number), partition.progress.next_offset)
             while True:
                 for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                    partitions[tp.partition].apply(
-                        [LogRecord(r.offset, r.key, r.value, r.headers) for r in records]
-                    )
+                    partitions[tp.partition].apply(records)

@@ -15,7 +15,7 @@ from faust.types import TP, AppT
 from rocksdict import Options
 
 from tables.overlay import Layout
-from tables.partition import LogRecord, Partition
+from tables.partition import Partition
 from tables.reader import Bounds, read_range
 from tables.standby import Standby
 
@@ -72,7 +72,7 @@ class JournaledTable(Table[bytes, bytes]):
             async for records in read_range(
                 self._bootstrap_servers, self.log_topic, number, start, end
             ):
-                partition.apply([LogRecord(r.offset, r.key, r.value, r.headers) for r in records])
+                partition.apply(records)
 
     def _forget_if_unusable(self, partition: Partition, number: int, end: int) -> None:
         progress = partition.progress

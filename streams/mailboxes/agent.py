@@ -17,7 +17,7 @@ from streams.commands import (
     decode_mailbox_command,
     decode_sends,
 )
-from streams.decisions import Moment, Outcome, Record, Run
+from streams.decisions import Moment, Outcome, Run
 from streams.feeds.commands import Edit, OutboxQuery, Post
 from streams.feeds.queries import answer_outbox, outboxes_of
 from streams.mailboxes import queries, rules
@@ -26,6 +26,7 @@ from streams.mailboxes.view import BatchView
 from streams.public import checks
 from streams.routes import rules as routes
 from streams.routes.commands import Announce, RenewLease
+from tables.fetched import Record
 from tables.overlay import Overlay
 from tables.partition import Partition
 

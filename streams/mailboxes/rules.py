@@ -23,7 +23,7 @@ from streams.commands import (
     Trim,
     Unsubscribed,
 )
-from streams.decisions import Change, Changes, Effect, Moment, Outcome, Record, Run
+from streams.decisions import Change, Changes, Effect, Moment, Outcome, Run
 from streams.errors import Code, Refused
 from streams.feeds import authors
 from streams.feeds.limits import FeedLimits
@@ -32,6 +32,7 @@ from streams.mailboxes.view import BatchView, Room, Seat, View
 from streams.public import rules as public
 from streams.rate import advance, pace_of, refuse
 from streams.schemas import MailboxCommand
+from tables.fetched import Record
 from tables.keys import SEQ, member_key, message_key, message_prefix, state_key
 from tables.overlay import Row
 from tables.rows import NO_BODY, Member, Message, Policy, Position, State

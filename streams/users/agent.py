@@ -17,7 +17,7 @@ from streams.commands import (
     UserQuery,
     decode_user_command,
 )
-from streams.decisions import Change, Moment, Outcome, Record, Run
+from streams.decisions import Change, Moment, Outcome, Run
 from streams.errors import Code, Refused
 from streams.feeds import followers
 from streams.feeds.commands import FeedQuery, FollowersCommand, KeepSnapshot, Pushed, Seen
@@ -35,6 +35,7 @@ from streams.users.layout import (
     stage_prefix,
     total_prefix,
 )
+from tables.fetched import Record
 from tables.keys import cursor_key, parse_key
 from tables.overlay import Overlay
 from tables.partition import Partition

@@ -21,7 +21,7 @@ from streams.users.layout import UserLayout
 from tables.journal import Entry
 from tables.keys import parse_key
 from tables.options import rocksdb_options
-from tables.partition import PROGRESS_KEY, LogRecord, Partition
+from tables.partition import PROGRESS_KEY, Partition
 from tables.rows import AT_HEADER
 from tests.rules.commands import Command
 
@@ -39,6 +39,15 @@ class Record(NamedTuple):
     timestamp: int
     key: bytes | None
     value: bytes | None
+
+
+class LogRecord(NamedTuple):
+    """A record of the log."""
+
+    offset: int
+    key: bytes
+    value: bytes | None
+    headers: Iterable[tuple[str, bytes]] = ()
 
 
 def records_of(steps: list[tuple[int, Command]], start: int = 0) -> list[Record]:

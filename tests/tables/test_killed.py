@@ -10,8 +10,7 @@ import pytest
 
 from streams.mailboxes.layout import decode_last, head_key
 from tables.keys import message_key
-from tables.partition import LogRecord
-from tests.tables.logs import contents, open_partition
+from tests.tables.logs import LogRecord, contents, open_partition
 from tests.waiting import eventually
 
 GROUP = "group:g"

@@ -4,9 +4,9 @@ import pytest
 
 from streams.mailboxes import layout
 from tables.keys import cursor_key, member_key, message_key, parse_key, state_key
-from tables.partition import LogRecord, header_position
+from tables.partition import header_position
 from tables.rows import ORIGIN, Member, Position
-from tests.tables.logs import Log, Writer, contents, open_partition, records_of
+from tests.tables.logs import Log, LogRecord, Writer, contents, open_partition, records_of
 from tests.waiting import eventually
 
 GROUP = "group:g"
