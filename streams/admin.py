@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from aiokafka.admin import AIOKafkaAdminClient
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.settings import Settings
-from streams.topics import partition_counts, topic_configs
+from streams.topics import partition_counts, topic_configs, topics
 
 
 class TopicReport(NamedTuple):
@@ -17,6 +18,29 @@ class TopicReport(NamedTuple):
     name: str
     created: bool
     problems: list[str]
+
+
+async def unfit_topics(settings: Settings) -> dict[str, int]:
+    """Topics that a worker can't work with, and how many partitions each has: 0 if it is missing."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    try:
+        await admin.start()
+        found = {
+            topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()
+        }
+    finally:
+        await admin.close()
+    return {
+        name: found.get(name, 0)
+        for name in topics(settings)
+        if not _fits(settings, name, found.get(name, 0))
+    }
+
+
+def _fits(settings: Settings, name: str, partitions: int) -> bool:
+    """Whether a topic has as many partitions as it should; to those of deliveries more may be added at any time."""
+    wanted = partition_counts(settings)[name]
+    return partitions == wanted or (partitions > wanted and name == topics(settings).deliveries)
 
 
 def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
@@ -40,7 +64,7 @@ def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
             )
         absent = set() if create else missing
         found = _problems(
-            admin, counts, {name: wanted[name] for name in wanted if name not in absent}
+            admin, settings, {name: wanted[name] for name in wanted if name not in absent}
         )
         return [
             TopicReport(name, create and name in missing, found.get(name, ["missing"]))
@@ -51,15 +75,19 @@ def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
 
 
 def _problems(
-    admin: KafkaAdminClient, counts: dict[str, int], wanted: dict[str, dict[str, str]]
+    admin: KafkaAdminClient, settings: Settings, wanted: dict[str, dict[str, str]]
 ) -> dict[str, list[str]]:
     if not wanted:
         return {}
     problems: dict[str, list[str]] = {name: [] for name in wanted}
+    counts, replication = partition_counts(settings), settings.replication_factor
     for topic in admin.describe_topics(list(wanted)):
-        name, partitions = topic["name"], len(topic["partitions"])
-        if partitions != counts[name]:
-            problems[name].append(f"{partitions} partitions, not {counts[name]}")
+        name, partitions = topic["name"], topic["partitions"]
+        if not _fits(settings, name, len(partitions)):
+            problems[name].append(f"{len(partitions)} partitions, not {counts[name]}")
+        replicas = min(len(partition["replica_nodes"]) for partition in partitions)
+        if replicas < replication:
+            problems[name].append(f"replication factor {replicas}, not {replication}")
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted]
     described = admin.describe_configs(resources, config_filter="all")
     configs = next(iter(described.values()))

@@ -137,6 +137,13 @@ class Trim(MailboxCommand, frozen=True, tag="trim"):
     upto: Seq
 
 
+class Sweep(MailboxCommand, frozen=True, tag="sweep"):
+    """Go on dropping what a closed group held before it was made anew, after seq `after`: an effect of its agent."""
+
+    after: Seq
+    upto: Seq
+
+
 class Publish(MailboxCommand, frozen=True, tag="publish"):
     """Put a message into a public mailbox, for those whom `release` reaches and `audience` matches.
 
@@ -281,6 +288,7 @@ AnyMailboxCommand = (
     | ChangePolicy
     | Close
     | Trim
+    | Sweep
     | Publish
     | Release
     | Withdraw

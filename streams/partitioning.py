@@ -5,15 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from aiokafka.partitioner import murmur2
+from murmurhash2 import murmurhash2
 
+_SEED = 0x9747B28C
 _KEYS = 100_000
 
 
 @lru_cache(_KEYS)
 def partition_of(key: str, partitions: int) -> int:
     """The partition of a key among `partitions`."""
-    return int(murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+    return (murmurhash2(key.encode(), _SEED) & 0x7FFFFFFF) % partitions
 
 
 class Place(NamedTuple):

@@ -8,10 +8,12 @@ from typing import Any, cast
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy
 from faust.types import StreamT
 
 from streams import transport
+from streams.admin import unfit_topics
 from streams.feeds.limits import FeedLimits
 from streams.lanes import Lanes, Line
 from streams.mailboxes.agent import MailboxAgent
@@ -34,6 +36,10 @@ _COMMIT_SECONDS = 1.0
 _METADATA_MS = 3_000
 _REQUEST_SECONDS = 30.0
 _POLL_RECORDS = 4_000
+_TOPICS_SECONDS = 2.0
+_NO_TOPICS = "waiting for topics: make and check them with `faust -A streams topics`"
+
+log = structlog.get_logger(__name__)
 
 
 class _Boot(BootStrategy):
@@ -106,7 +112,21 @@ class Pipeline(faust.App):
         await super().on_start()
         if not self.client_only and not self.producer_only:
             await self.add_runtime_dependency(StatusServer(self.settings, self))
+            await self._wait_for_topics()
             _relax_garbage_collection()
+
+    async def _wait_for_topics(self) -> None:
+        """A worker that is there before its topics would get no partitions, and never look again."""
+        while not self.should_stop:
+            try:
+                unfit = await unfit_topics(self.settings)
+            except KafkaError as error:
+                log.warning("the broker does not answer yet", reason=repr(error))
+            else:
+                if not unfit:
+                    break
+                log.warning(_NO_TOPICS, partitions=unfit)
+            await self.sleep(_TOPICS_SECONDS)
 
 
 def feed_limits(settings: Settings) -> FeedLimits:

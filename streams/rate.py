@@ -34,13 +34,16 @@ def pace_of(rate: Rate) -> Pace:
 def advance(arrival: int, pace: Pace, now: int) -> tuple[int, int]:
     """One more message at `now`: the arrival time after it, and how long it should wait (0: it fits).
 
-    All in microseconds.
+    All in microseconds. An arrival time further ahead than this pace ever leaves it is of a slower
+    one, or of a clock that was ahead: it counts as a burst that is used up.
     """
     interval, tolerance = pace
     # Twice for each message, and `max` takes as long as all the rest.
     after = (now if now > arrival else arrival) + interval  # noqa: FURB136
     early = after - now - tolerance
-    return after, early if early > 0 else 0  # noqa: FURB136
+    if early <= 0:
+        return after, 0
+    return now + tolerance, early if early <= interval else 0
 
 
 def refuse(early: int) -> NoReturn:

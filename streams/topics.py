@@ -68,9 +68,12 @@ def topic_configs(settings: Settings) -> dict[str, dict[str, str]]:
         name.dead_letters: {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY)},
         name.deliveries: passing,
     }
-    return {
-        topic: config | {"max.message.bytes": str(MAX_RECORD)} for topic, config in configs.items()
+    all_topics = {
+        "max.message.bytes": str(MAX_RECORD),
+        # One replica may be away, and what is acknowledged is on another one all the same.
+        "min.insync.replicas": str(max(1, settings.replication_factor - 1)),
     }
+    return {topic: config | all_topics for topic, config in configs.items()}
 
 
 def partition_counts(settings: Settings) -> dict[str, int]:

@@ -108,7 +108,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     delivery: Delivery | None = None
 
 
-class Member(Struct, frozen=True, omit_defaults=True):
+class Member(Struct, frozen=True, omit_defaults=True, gc=False):
     """A member. `joined` is the head when they joined; `muted` a time in ms.
 
     Of followers: `follow` is the offset of the command since which posts are pushed to them; idle:

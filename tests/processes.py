@@ -263,10 +263,10 @@ class System:
         command = [sys.executable, "-m", "faust", "-A", "streams", "topics"]
         Process("topics", command, self.folder / "topics.log", self._env).run()
 
-    def faust(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one command of the command line."""
+    def faust(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run one command of the command line; `settings` are environment variables."""
         command = [sys.executable, "-m", "faust", "-A", "streams", *arguments]
-        env = {**os.environ, **self._env, "COLUMNS": "200"}
+        env = {**os.environ, **self._env, **settings, "COLUMNS": "200"}
         return subprocess.run(
             command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=START_SECONDS
         )

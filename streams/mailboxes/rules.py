@@ -20,6 +20,7 @@ from streams.commands import (
     Role,
     Send,
     Subscribed,
+    Sweep,
     Trim,
     Unsubscribed,
 )
@@ -229,6 +230,8 @@ def create(view: View, c: Create, moment: Moment, limits: Limits) -> Outcome:
     changes.put(state_key(c.mailbox), state)
     changes.put(member_key(c.mailbox, c.by), Member(_ANY, head, "owner", generation=generation))
     effects = [_subscribe(c.mailbox, c.by, moment.offset)]
+    if old is not None and old.floor < head - 1:
+        effects.append(_sweep(c.mailbox, old.floor, head - 1))
     return Outcome(changes, effects, _standing(view, c.mailbox, state, (c.by,)))
 
 
@@ -386,6 +389,25 @@ def trim(view: View, c: Trim, moment: Moment, limits: Limits) -> Outcome:
     return Outcome(changes, [], {"mailbox": c.mailbox, "floor": floor, "more": floor < upto})
 
 
+def sweep(view: View, c: Sweep, moment: Moment, limits: Limits) -> Outcome:
+    """Drop messages that lie below the floor of a group that was made anew, as many as one command may."""
+    state = _existing(view, c.mailbox)
+    if c.by != SYSTEM:
+        raise Refused(Code.FORBIDDEN, "only the group's own agent sweeps; admins trim")
+    upto = min(c.upto, state.floor - 1)
+    last = min(c.after + TRIM_ROWS, upto)
+    if last <= c.after or view.message(c.mailbox, last) is None:
+        # Swept before: the same effect may come twice.
+        return Outcome([], [], None)
+    changes = [Change(message_key(c.mailbox, seq), None) for seq in range(c.after + 1, last + 1)]
+    effects = [_sweep(c.mailbox, last, upto)] if last < upto else []
+    return Outcome(changes, effects, None)
+
+
+def _sweep(mailbox: str, after: int, upto: int) -> Effect:
+    return Effect(mailbox, Sweep(mailbox=mailbox, by=SYSTEM, after=after, upto=upto))
+
+
 def may_read(view: View, mailbox: str, user: str) -> bool:
     """Whether a user may read a mailbox that exists."""
     if user == SYSTEM:
@@ -414,6 +436,7 @@ _RULES: dict[type, Callable[[BatchView, Any, Moment, Limits], Outcome]] = {
     ChangePolicy: change_policy,
     Close: close,
     Trim: trim,
+    Sweep: sweep,
 }
 
 

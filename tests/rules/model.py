@@ -18,7 +18,7 @@ class No(Exception):
 
 
 class Bucket:
-    """So many tokens, filled over time; a trusted sender may overdraw it."""
+    """So many tokens, filled over time; a trusted sender needs none, but takes what there is."""
 
     def __init__(self, per_second: float, burst: float) -> None:
         self.per_second = Fraction(per_second)
@@ -242,7 +242,7 @@ class Model:
         if not all(full) and by != "system":
             raise No("rate_limited")
         for bucket in buckets:
-            bucket.tokens -= 1
+            bucket.tokens = max(Fraction(0), bucket.tokens - 1)
 
     def do_recall(self, c: Command, mailbox: str, by: str, now: int) -> dict[str, Any]:
         box = self.box(mailbox)

@@ -1,5 +1,7 @@
+import msgspec
 import pytest
 
+from streams.commands import Sweep
 from streams.errors import Refused
 from streams.mailboxes.rules import RETAIN_SLACK
 from tests.rules.commands import uuid_of
@@ -135,6 +137,79 @@ def test_over_the_rate_tells_when_to_come_back(rules):
     assert (str(refused.value.code), refused.value.retry_after) == ("rate_limited", 0.4)
     assert rules.code(send(3, "cid"), 1_100) == "ok"
     assert rules.code(send(2, "bob"), 1_500) == "ok"
+
+
+def test_a_rate_that_was_too_low_ends_with_its_correction(rules):
+    rules.do(
+        command("policy", 1, policy={"member_rate": [0.001, 1], "mailbox_rate": [0.001, 1]}), 1_000
+    )
+    rules.do(send(1, "bob"), 1_000)
+    assert rules.code(send(2, "bob"), 60_000) == "rate_limited"
+    rules.do(command("policy", 2, policy={"member_rate": [2, 1], "mailbox_rate": [20, 10]}), 60_000)
+    assert rules.code(send(2, "bob"), 60_000) == "ok"
+    assert rules.code(send(3, "bob"), 60_100) == "rate_limited"
+    assert rules.code(send(3, "bob"), 60_500) == "ok"
+
+
+def test_what_trusted_producers_send_leaves_no_debt(rules):
+    rules.do(command("policy", 1, policy={"mailbox_rate": [1, 2]}), 1_000)
+    for number in range(1, 10):
+        rules.do(send(number, "system"), 1_000)
+    assert rules.code(send(10, "bob"), 1_999) == "rate_limited"
+    assert rules.code(send(10, "bob"), 2_000) == "ok"
+
+
+def sweep_on(rules):
+    """Do what the agent tells itself, until it is done; how many commands that took."""
+    done = 0
+    while sweeps := [effect.command for effect in rules.effects if type(effect.command) is Sweep]:
+        rules.effects.clear()
+        for sweep in sweeps:
+            rules.do(msgspec.json.decode(msgspec.json.encode(sweep)), 9_000)
+            done += 1
+    return done
+
+
+def kept(rules):
+    return [seq for seq in range(1, 30) if rules.view.message(GROUP, seq)]
+
+
+def test_a_group_made_anew_drops_what_it_held(rules, monkeypatch):
+    monkeypatch.setattr("streams.mailboxes.rules.TRIM_ROWS", 4)
+    for number in range(1, 12):
+        rules.do(send(number), 1_000)
+    rules.do(command("trim", 20, upto=2), 1_000)
+    rules.do(command("close", 21), 1_000)
+    assert not sweep_on(rules)
+    rules.do(made(22), 2_000)
+    rules.do(send(30), 2_000)
+    sweeps = [effect for effect in rules.effects if type(effect.command) is Sweep]
+    assert sweep_on(rules) == 2
+    # The last one carried the head until the next one came.
+    assert kept(rules) == [11, 12]
+    assert rules.view.head(GROUP).seq == 12
+    # An effect that comes twice does nothing more.
+    rules.effects += sweeps
+    assert sweep_on(rules) == 1
+    assert kept(rules) == [11, 12]
+
+
+def test_a_sweep_reaches_nothing_above_the_floor(rules):
+    for number in range(1, 6):
+        rules.do(send(number), 1_000)
+    sweep = {"type": "sweep", "mailbox": GROUP, "after": 0, "upto": 5}
+    assert rules.code(sweep | {"by": "ann"}, 1_000) == "forbidden"
+    rules.do(sweep | {"by": "system"}, 1_000)
+    assert kept(rules) == [1, 2, 3, 4, 5]
+    rules.do(command("close", 20), 1_000)
+    rules.do(made(21), 1_000)
+    rules.effects.clear()
+    rules.do(sweep | {"by": "system"}, 1_000)
+    assert kept(rules) == [5]
+    for after in (0, 4, 5, 9):
+        rules.do(sweep | {"by": "system", "after": after, "upto": 9}, 1_000)
+    assert kept(rules) == [5]
+    assert not [effect for effect in rules.effects if type(effect.command) is Sweep]
 
 
 def test_handing_on_the_group_may_be_repeated(rules):

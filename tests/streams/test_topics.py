@@ -34,5 +34,11 @@ def test_commands_carry_the_brokers_time(settings):
         assert configs[name]["cleanup.policy"] == "delete"
 
 
+@pytest.mark.parametrize(("copies", "in_sync"), [(1, "1"), (2, "1"), (3, "2")])
+def test_what_is_acknowledged_outlives_a_broker_where_there_are_three(copies, in_sync):
+    configs = topic_configs(Settings(app_id="chat", replication_factor=copies))
+    assert {config["min.insync.replicas"] for config in configs.values()} == {in_sync}
+
+
 def test_all_topics_take_the_same_largest_record(settings):
     assert len({config["max.message.bytes"] for config in topic_configs(settings).values()}) == 1

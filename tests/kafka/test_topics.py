@@ -1,0 +1,37 @@
+"""The `topics` command on a real broker."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.processes import System
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("READCAST_PARTITIONS", "8 partitions, not 9"),
+        ("READCAST_DELIVERY_PARTITIONS", "8 partitions, not 9"),
+        ("READCAST_REPLICATION_FACTOR", "replication factor 1, not 9"),
+    ],
+)
+def test_topics_that_were_made_otherwise_are_told(
+    broker: str, tmp_path: Path, setting: str, problem: str
+):
+    with System(broker, tmp_path) as system:
+        system.create_topics()
+        assert system.faust("topics", "--check").returncode == 0
+        checked = system.faust("topics", "--check", **{setting: "9"})
+        assert checked.returncode != 0
+        assert problem in checked.stdout
+
+
+def test_missing_topics_are_told_and_more_partitions_for_deliveries_are_fine(
+    broker: str, tmp_path: Path
+):
+    with System(broker, tmp_path) as system:
+        checked = system.faust("topics", "--check")
+        assert (checked.returncode != 0, checked.stdout.count("missing")) == (True, 7)
+        system.create_topics()
+        fewer = system.faust("topics", "--check", READCAST_DELIVERY_PARTITIONS="7")
+        assert fewer.returncode == 0
