@@ -333,14 +333,13 @@ def decode_sends(keys: list[bytes | None], values: list[bytes | None]) -> list[S
 
     None where one of them is no send, or where anything is wrong: what, only a look at each can tell.
     """
+    sends = _decode_alike(Send, _decode_mailbox_command, values)
+    if sends is None:
+        return None
+    mailboxes = [c.mailbox for c in sends]
     try:
-        _check_text(b"\n".join(values))  # type: ignore[arg-type]
-        sends: list[Any] = list(map(_decode_mailbox_command, values))  # type: ignore[arg-type]
-        if set(map(type, sends)) != {Send}:
-            return None
-        mailboxes = [c.mailbox for c in sends]
         key_of = {mailbox: _key_of(mailbox) for mailbox in set(mailboxes)}
-    except (TypeError, Malformed, *_NO_COMMAND):
+    except Malformed:
         return None
     is_sound = (
         list(map(key_of.get, mailboxes)) == keys
@@ -349,6 +348,28 @@ def decode_sends(keys: list[bytes | None], values: list[bytes | None]) -> list[S
         and are_uuids([c.id for c in sends])
     )
     return sends if is_sound else None
+
+
+def decode_subscriptions(
+    keys: list[bytes | None], values: list[bytes | None]
+) -> list[Subscribed] | None:
+    """Decode and validate records of the user commands all together; None unless all are `Subscribed`."""
+    commands = _decode_alike(Subscribed, _decode_user_command, values)
+    return commands if commands and [c.user.encode() for c in commands] == keys else None
+
+
+def _decode_alike(
+    kind: type[_Command], decode: Callable[[bytes], Any], values: list[bytes | None]
+) -> list[_Command] | None:
+    """Decode records of one kind of command; None where one is of another, or none at all."""
+    try:
+        if type(decode(values[0])) is not kind:  # type: ignore[arg-type]
+            return None
+        _check_text(b"\n".join(values))  # type: ignore[arg-type]
+        commands = list(map(decode, values))  # type: ignore[arg-type]
+    except (TypeError, *_NO_COMMAND):
+        return None
+    return commands if set(map(type, commands)) == {kind} else None
 
 
 @lru_cache(_REMEMBERED)

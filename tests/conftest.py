@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from types import FrameType
 
 import pytest
+from hypothesis import settings
 
 from tests.processes import STARTED, Broker, System, kill_all, running, start_or_skip
+
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 LOG_LINES_SHOWN = 40
 log_sizes = pytest.StashKey[dict[str, int]]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -12,9 +13,12 @@ from streams.commands import (
     AnyUserCommand,
     Open,
     Read,
+    Subscribed,
     Touch,
     Unread,
+    Unsubscribed,
     UserQuery,
+    decode_subscriptions,
     decode_user_command,
 )
 from streams.decisions import Change, Moment, Outcome, Run
@@ -37,27 +41,29 @@ from streams.users.layout import (
 )
 from tables.fetched import Record
 from tables.keys import cursor_key, parse_key
-from tables.overlay import Overlay
+from tables.overlay import Overlay, Row
 from tables.partition import Partition
 from tables.rows import Cursor, Position
 
 # Looked up by type: `isinstance` of structs costs several times as much.
 _TOUCHES = frozenset((Touch, Open))
-_MOVES = _TOUCHES | {Read, Unread}
+_MOVES = _TOUCHES | {Read, Unread, Subscribed, Unsubscribed}
 _ROUTING = frozenset((RenewUserLease, AnnounceUsers))
+_NEW = Cursor(Position(0, 0))
 
 
 class UserAgent:
     """How far each user has read, what has touched them, and whom they follow."""
 
-    runs_of = None
+    runs_of = Subscribed
 
     def __init__(self, limits: FeedLimits, delivery_partitions: int = 1) -> None:
         self._limits = limits
         self._delivery_partitions = delivery_partitions
 
-    def decode_run(self, records: Sequence[Record]) -> None:
-        """None: each of them is decoded for itself."""
+    def decode_run(self, records: Sequence[Record]) -> list[Subscribed] | None:
+        """Decode and validate records at once, if all are subscriptions."""
+        return decode_subscriptions([r.key for r in records], [r.value for r in records])
 
     def decode(self, key: bytes | None, value: bytes | None) -> AnyUserCommand:
         """Decode and validate a record; raises `Malformed`."""
@@ -90,8 +96,19 @@ class UserAgent:
         return type(command) is UserQuery or type(command) is FeedQuery
 
     def decide_run(self, rows: Overlay, commands: Iterable[tuple[Record, Any]]) -> Run:
-        """None: each of them is decided for itself."""
-        return Run([], [])
+        """The cursors of the first commands, as far as each only makes its user a member of one more mailbox."""
+        cursors: dict[bytes, Row] = {}
+        with suppress(Refused):
+            for record, c in commands:
+                if type(c) is not Subscribed or c.reply is not None:
+                    break
+                key = cursor_key(c.user, c.mailbox)
+                before = rows.find(key, decode_cursor) or _NEW
+                after = rules.decide(before, c)
+                if after is before or key in cursors:
+                    break
+                cursors[key] = replace(after, at=Position(record.offset, 0))
+        return Run(list(cursors), list(cursors.values()))
 
     def decide(self, rows: Overlay, command: Any, moment: Moment) -> Outcome:
         """What a command does; raises `Refused`."""
@@ -100,7 +117,7 @@ class UserAgent:
         if isinstance(command, FollowersCommand | Seen | KeepSnapshot):
             return followers.decide(rows, command, moment, self._limits)
         key = cursor_key(command.user, command.mailbox)
-        before = rows.find(key, decode_cursor) or Cursor(Position(0, 0))
+        before = rows.find(key, decode_cursor) or _NEW
         if type(command) in _TOUCHES:
             after = touches.decide(before, command, moment.now, Totals(rows))
         else:

@@ -47,7 +47,7 @@ def village(*habits: Habit, **fields: object) -> Population:
     return replace(people, **fields)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     rate=st.floats(0.02, 100),
     often=st.floats(2, 20),

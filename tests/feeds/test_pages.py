@@ -16,7 +16,6 @@ from tests.feeds.world import MAILBOXES, USERS, World
 
 some = settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 modes = st.sampled_from(["hybrid", "pull", "push"])

@@ -19,7 +19,6 @@ LIMITS = FeedLimits(threshold=3, idle_days=2, partitions=2, inbox=4, chunk=2)
 
 some = settings(
     max_examples=10,
-    deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,6 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.commands import Sweep
 from streams.errors import Refused
 from tests.rules.commands import USERS, sequences
 from tests.rules.model import Model, No
@@ -27,7 +28,7 @@ def played(steps):
     return model, rules
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(sequences)
 def test_verdicts_and_state_agree_with_the_model(steps):
     model, rules = played(steps)
@@ -65,7 +66,7 @@ def check_messages(rules, mailbox, box):
         assert bool(bytes(message.body)) is not text.recalled
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(sequences, st.integers(0, 12))
 def test_unread_is_what_counting_gives(steps, read):
     model, rules = played(steps)
@@ -76,7 +77,7 @@ def test_unread_is_what_counting_gives(steps, read):
                 assert rules.unread(mailbox, user, read) == expected, (mailbox, user)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sequences)
 def test_a_retry_right_away_changes_nothing(steps):
     rules = Rules()
@@ -88,13 +89,15 @@ def test_a_retry_right_away_changes_nothing(steps):
             assert len(rules.effects) == effects
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sequences)
 def test_effects_tell_users_where_they_are(steps):
     model, rules = played(steps)
     inside = {}
     for effect in rules.effects:
         user, command = effect.key, effect.command
+        if isinstance(command, Sweep):
+            continue
         assert (command.user, command.by) == (user, "system")
         inside[user, command.mailbox] = type(command).__name__ == "Subscribed"
     for mailbox in model.boxes:

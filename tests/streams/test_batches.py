@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from streams.batches import Batch
 from streams.errors import Code
+from streams.feeds.limits import FeedLimits
 from streams.mailboxes.rules import RETAIN_SLACK
+from streams.users.agent import UserAgent
 from tables.journal import Entry
 from tables.rows import Position
 from tests.tables.logs import (
@@ -297,14 +299,47 @@ def test_a_run_ends_before_a_message_that_trims(partition):
     assert len(batch.entries.ends) < 20
 
 
+_of_users = st.builds(
+    lambda kind, user, mailbox, number, by, reply: {
+        "type": kind, "user": user, "by": by or user, "mailbox": mailbox,
+        "seq" if kind in ("read", "unread") else "src": number,
+    } | ({"reply": REPLY} if reply else {}),
+    st.sampled_from((*["subscribed"] * 12, "unsubscribed", "read", "unread")),
+    st.sampled_from([f"u{number}" for number in range(12)]),
+    st.sampled_from(("group:g", "group:h", "direct:u1~u2", "public:news", "author:ann")),
+    st.integers(-1, 9),
+    st.sampled_from((*["system"] * 12, "")),
+    st.sampled_from((*[False] * 12, True)),
+)  # fmt: skip
+
+
+@given(st.lists(_of_users, min_size=1, max_size=40), st.lists(_of_users, max_size=20))
+def test_subscriptions_decided_in_a_run_are_decided_as_one_by_one(commands, later):
+    users = UserAgent(FeedLimits())
+    with TemporaryDirectory() as folder, opened(Path(folder)) as partition:
+        timed = timeline([*commands, *later], 1)
+        decided_alike(partition, timed[: len(commands)], users)
+        decided_alike(partition, timed[len(commands) :], users)
+
+
+def test_subscriptions_are_decided_in_one_run(partition):
+    commands = [
+        {"type": "subscribed", "user": f"u{n}", "by": "system", "mailbox": "group:g", "src": n}
+        for n in range(300)
+    ]
+    batch = decided_alike(partition, timeline(commands, 1), UserAgent(FeedLimits()))
+    assert (len(batch.entries), len(batch.entries.ends)) == (300, 2)
+
+
 def timeline(commands, pace):
     """The records of commands, one each `pace` milliseconds."""
     return records_of([(1_000 + pace * n, each) for n, each in enumerate(commands)], 0)
 
 
-def decided_alike(partition, timed):
+def decided_alike(partition, timed, by=None):
     """The batch of some records, which is the same without runs; it is kept."""
-    batch, alone = Batch(agent(), partition), Batch(OneByOne(agent()), partition)
+    by = by or agent()
+    batch, alone = Batch(by, partition), Batch(OneByOne(by), partition)
     batch.decide(timed)
     alone.decide(timed)
     assert logged(batch) == logged(alone)

@@ -1,4 +1,4 @@
-"""Sends decoded together come out as those decoded one by one."""
+"""Commands decoded together come out as those decoded one by one."""
 
 import msgspec
 import orjson
@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from streams.commands import decode_mailbox_command
 from streams.errors import Malformed
+from streams.feeds.limits import FeedLimits
 from streams.ids import are_uuids, is_uuid
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.rules import Limits
+from streams.users.agent import UserAgent
 from tests.streams.test_commands import BAD_IDS, BAD_MAILBOXES, BAD_NAMES, ID, REPLY, send, without
 from tests.tables.logs import Record
 
@@ -95,6 +97,33 @@ def test_one_that_is_refused_is_not_overlooked(record, place):
     records.insert(place, record)
     assert AGENT.decode_run(records) is None
     assert AGENT.decode_run([*records[:place], *records[place + 1 :]]) is not None
+
+
+def _subscription(key=b"u1", **changes):
+    fields = {"type": "subscribed", "user": "u1", "by": "system", "mailbox": "group:g", "src": 1}
+    return Record(0, 1_000, key, orjson.dumps(fields | changes))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        *(_subscription(user=name) for name in BAD_NAMES),
+        *(_subscription(mailbox=mailbox) for mailbox in ("", "group:", "group:a b", "group", 1)),
+        *(_subscription(key) for key in (None, b"", b"u2", b"u1 ")),
+        *(Record(0, 1_000, b"u1", value) for value in (None, b"", b"1", b"\xff", b"{", b"[]")),
+        _subscription(type="unsubscribed"),
+        _subscription(type="dance"),
+        _subscription(src=-1),
+        _subscription(more=1),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_subscriptions_are_decoded_together_unless_one_is_none(record, place):
+    users = UserAgent(FeedLimits())
+    records = [_subscription(), _subscription(b"u2", user="u2")]
+    assert users.decode_run(records) == [users.decode(r.key, r.value) for r in records]
+    records.insert(place, record)
+    assert users.decode_run(records) is None
 
 
 _text = st.one_of(st.uuids().map(str), st.sampled_from([x for x in BAD_IDS if isinstance(x, str)]))

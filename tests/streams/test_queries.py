@@ -291,7 +291,7 @@ def test_public_mailboxes_are_listed_to_the_system_whichever_partition_is_asked(
     assert agent().keys(decoded) == ()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=25), st.integers(1, 5))
 def test_a_timeline_pages_back_through_all_mailboxes_in_order_of_time(sends, limit):
     """Against a sorted list; several messages share a time."""

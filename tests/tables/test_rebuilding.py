@@ -21,7 +21,6 @@ from tests.tables.logs import (
 
 some = settings(
     max_examples=20,
-    deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

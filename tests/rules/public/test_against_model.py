@@ -138,7 +138,7 @@ def played(seed, steps):
     return world
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(seeds, st.integers(1, 150))
 def test_nobody_is_touched_twice_or_missed_or_shown_what_is_not_for_them(seed, steps):
     world = played(seed, steps)
@@ -154,7 +154,7 @@ def test_nobody_is_touched_twice_or_missed_or_shown_what_is_not_for_them(seed, s
         assert world.log.of(user).cursor(user, NEWS).deferred == ()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seeds, st.integers(1, 150))
 def test_counts_are_what_was_shown_and_opened(seed, steps):
     world = played(seed, steps)
@@ -164,7 +164,7 @@ def test_counts_are_what_was_shown_and_opened(seed, steps):
         assert world.log.counts(NEWS, publish) == (touched, opened)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seeds, st.integers(1, 150))
 def test_a_further_stage_counts_those_whom_it_was_the_first_to_reach(seed, steps):
     world = played(seed, steps)
@@ -176,7 +176,7 @@ def test_a_further_stage_counts_those_whom_it_was_the_first_to_reach(seed, steps
             assert world.log.stage(NEWS, entry) == (touched, opened)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seeds, st.integers(1, 100))
 def test_history_is_what_has_reached_the_user_and_stands(seed, steps):
     world = played(seed, steps)
@@ -195,7 +195,7 @@ def test_history_is_what_has_reached_the_user_and_stands(seed, steps):
         assert found == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seeds, st.integers(1, 150))
 def test_a_user_with_one_device_is_never_touched_over_the_cap(seed, steps):
     world = World(Random(seed))

@@ -186,7 +186,7 @@ def test_a_publish_that_is_long_over_is_counted_no_more(cursors):
     assert cursors.cursor("bob", NEWS).opened == ()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**32), st.integers(1, 60))
 def test_with_a_narrow_window_the_counts_of_those_in_it_are_exact(seed, length):
     random, cursors, model, heads = Random(seed), Cursors(), {}, {}
