@@ -63,6 +63,13 @@ def consume(stack: System, name: str) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in pairs]
 
 
+def rows_of(stack: System, mailbox: object) -> list[tuple[int, int]]:
+    """Where the mailbox's rows are: others come at any time, those of leases above all."""
+    prefix = f"{mailbox}/".encode()
+    log = stack.kafka.read("mailbox-changelog")
+    return [(row.partition, row.offset) for row in log if row.key.startswith(prefix)]
+
+
 def facts(mailbox: object, by: object) -> dict[str, object]:
     return {"type": "query", "mailbox": mailbox, "by": by, "what": "facts"}
 
@@ -102,14 +109,14 @@ def test_the_console_consumer_shows_the_log_in_readable_rows(
 
 
 def test_the_same_lines_again_change_nothing(stack: System, documented: list[dict[str, object]]):
-    before = stack.kafka.ends("mailbox-changelog")
+    before = rows_of(stack, documented[0]["mailbox"])
     lines = [
         f"{command['mailbox']}{SEPARATOR}{orjson.dumps(command).decode()}" for command in documented
     ]
     produce(stack, "mailbox-commands", lines)
     again = stack.kafka.ask(documented[2])
     assert (again["seq"], again["duplicate"]) == (1, True)
-    assert stack.kafka.ends("mailbox-changelog") == before
+    assert rows_of(stack, documented[0]["mailbox"]) == before
 
 
 def test_a_command_without_a_reply_address_is_obeyed_in_silence(stack: System):
@@ -119,7 +126,8 @@ def test_a_command_without_a_reply_address_is_obeyed_in_silence(stack: System):
     stack.kafka.send(send(group))
     (fact,) = stack.kafka.ask(facts(group, "alice"))["facts"]
     assert fact["head"] == 1
-    assert sum(stack.kafka.ends("replies").values()) == sum(before.values()) + 1
+    replies = stack.kafka.read("replies", before)
+    assert sum(group.encode() in reply.value for reply in replies) == 1
 
 
 def test_an_accepted_send_is_answered_by_its_row_and_a_retry_by_a_record(stack: System):
@@ -141,11 +149,11 @@ def test_an_accepted_send_is_answered_by_its_row_and_a_retry_by_a_record(stack: 
 def test_a_refusal_is_an_answer_and_no_row(stack: System):
     group = unique("group:g")
     stack.kafka.ask(create(group))
-    before = stack.kafka.ends("mailbox-changelog")
+    before = rows_of(stack, group)
     with pytest.raises(Refused) as refused:
         stack.kafka.ask({**send(group), "by": "mallory"})
     assert refused.value.code == "not_member"
-    assert stack.kafka.ends("mailbox-changelog") == before
+    assert rows_of(stack, group) == before
 
 
 def test_rows_carry_growing_positions_of_commands(stack: System):
