@@ -35,7 +35,8 @@ def advance(arrival: int, pace: Pace, now: int) -> tuple[int, int]:
     """One more message at `now`: the arrival time after it, and how long it should wait (0: it fits).
 
     All in microseconds. An arrival time further ahead than this pace ever leaves it is of a slower
-    one, or of a clock that was ahead: it counts as a burst that is used up.
+    one, or of a clock that was ahead: it counts as a burst that is used up. A message
+    that is let through too early leaves the same.
     """
     interval, tolerance = pace
     # Twice for each message, and `max` takes as long as all the rest.

@@ -176,6 +176,11 @@ class Kafka:
         with contextlib.closing(self.new_consumer()) as consumer:
             return list(read_to(consumer, self.topic(name), start, self.ends(name)))
 
+    def rows_of(self, mailbox: str) -> list[ConsumerRecord]:
+        """A mailbox's records of the log, in order; others come at any time, those of leases above all."""
+        prefix = f"{mailbox}/".encode()
+        return [row for row in self.read("mailbox-changelog") if row.key.startswith(prefix)]
+
     # The consumer group
 
     def committed(self, name: str) -> Offsets:

@@ -63,13 +63,6 @@ def consume(stack: System, name: str) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in pairs]
 
 
-def rows_of(stack: System, mailbox: object) -> list[tuple[int, int]]:
-    """Where the mailbox's rows are: others come at any time, those of leases above all."""
-    prefix = f"{mailbox}/".encode()
-    log = stack.kafka.read("mailbox-changelog")
-    return [(row.partition, row.offset) for row in log if row.key.startswith(prefix)]
-
-
 def facts(mailbox: object, by: object) -> dict[str, object]:
     return {"type": "query", "mailbox": mailbox, "by": by, "what": "facts"}
 
@@ -109,14 +102,15 @@ def test_the_console_consumer_shows_the_log_in_readable_rows(
 
 
 def test_the_same_lines_again_change_nothing(stack: System, documented: list[dict[str, object]]):
-    before = rows_of(stack, documented[0]["mailbox"])
+    group = str(documented[0]["mailbox"])
+    before = stack.kafka.rows_of(group)
     lines = [
         f"{command['mailbox']}{SEPARATOR}{orjson.dumps(command).decode()}" for command in documented
     ]
     produce(stack, "mailbox-commands", lines)
     again = stack.kafka.ask(documented[2])
     assert (again["seq"], again["duplicate"]) == (1, True)
-    assert rows_of(stack, documented[0]["mailbox"]) == before
+    assert stack.kafka.rows_of(group) == before
 
 
 def test_a_command_without_a_reply_address_is_obeyed_in_silence(stack: System):
@@ -149,11 +143,11 @@ def test_an_accepted_send_is_answered_by_its_row_and_a_retry_by_a_record(stack: 
 def test_a_refusal_is_an_answer_and_no_row(stack: System):
     group = unique("group:g")
     stack.kafka.ask(create(group))
-    before = rows_of(stack, group)
+    before = stack.kafka.rows_of(group)
     with pytest.raises(Refused) as refused:
         stack.kafka.ask({**send(group), "by": "mallory"})
     assert refused.value.code == "not_member"
-    assert rows_of(stack, group) == before
+    assert stack.kafka.rows_of(group) == before
 
 
 def test_rows_carry_growing_positions_of_commands(stack: System):

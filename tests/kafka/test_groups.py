@@ -13,9 +13,8 @@ def test_a_group_made_anew_drops_what_it_held(stack: System):
 
     def messages() -> dict[int, bytes | None]:
         """The last row of each seq."""
-        prefix = f"{group}/m/".encode()
-        rows = stack.kafka.read("mailbox-changelog")
-        return {int(row.key[-16:]): row.value for row in rows if row.key.startswith(prefix)}
+        rows = stack.kafka.rows_of(group)
+        return {int(row.key[-16:]): row.value for row in rows if b"/m/" in row.key}
 
     sends = [command("send", body=number) for number in range(1, 6)]
     stack.kafka.send_all([command("create"), *sends, command("close"), command("create")])

@@ -7,6 +7,7 @@ import pytest
 from streams.feeds.limits import FeedLimits
 from tests.gateway.conftest import House, Open
 from tests.gateway.feed_pipeline import PARTITIONS, FeedPipeline
+from tests.gateway.feeds.pages import follow
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +32,11 @@ async def feeds_of(house_of: Open, tmp_path):
 @pytest.fixture
 async def house(feeds_of):
     return await feeds_of()
+
+
+@pytest.fixture
+async def ann(house):
+    """An author who sees her own posts."""
+    client = await house.connect("ann")
+    await follow(client, "ann")
+    return client

@@ -105,9 +105,7 @@ async def test_what_changes_is_changed_on_the_next_page(house):
     assert left["edited"] > 0
 
 
-async def test_who_gets_an_answer_sees_it_on_the_next_page_however_far_the_log_is(house):
-    ann = await house.connect("ann")
-    await follow(ann, "ann")
+async def test_who_gets_an_answer_sees_it_on_the_next_page_however_far_the_log_is(house, ann):
     await ann.request("feed")
     house.pipeline.logs_stand_still = True
     first = await ann.request("post", body=1)
@@ -318,9 +316,7 @@ async def test_pages_are_the_sorted_posts_whatever_happens_and_however_far_the_l
 # Late answers
 
 
-async def test_a_post_that_was_deleted_at_once_stays_so_while_the_log_goes_on(house):
-    ann = await house.connect("ann")
-    await follow(ann, "ann")
+async def test_a_post_that_was_deleted_at_once_stays_so_while_the_log_goes_on(house, ann):
     await ann.request("feed")
     house.pipeline.logs_stand_still = True
     posted = await ann.request("post", body=1)
@@ -329,9 +325,7 @@ async def test_a_post_that_was_deleted_at_once_stays_so_while_the_log_goes_on(ho
     await shows_whatever_the_log_brings(house, ann)
 
 
-async def test_a_post_that_was_edited_at_once_stays_so_while_the_log_goes_on(house):
-    ann = await house.connect("ann")
-    await follow(ann, "ann")
+async def test_a_post_that_was_edited_at_once_stays_so_while_the_log_goes_on(house, ann):
     await ann.request("feed")
     house.pipeline.logs_stand_still = True
     posted = await ann.request("post", body=1)
@@ -339,9 +333,7 @@ async def test_a_post_that_was_edited_at_once_stays_so_while_the_log_goes_on(hou
     await shows_whatever_the_log_brings(house, ann, 2)
 
 
-async def test_the_last_of_two_edits_holds_while_the_log_goes_on(house):
-    ann = await house.connect("ann")
-    await follow(ann, "ann")
+async def test_the_last_of_two_edits_holds_while_the_log_goes_on(house, ann):
     posted = await ann.request("post", body=1)
     await ann.request("feed")
     house.pipeline.logs_stand_still = True

@@ -212,9 +212,7 @@ async def test_a_user_follows_so_many_authors_and_no_more(house, monkeypatch):
     await follow(eva, "cid")
 
 
-async def test_a_page_holds_so_many_bytes_and_no_more(house):
-    ann = await house.connect("ann")
-    await follow(ann, "ann")
+async def test_a_page_holds_so_many_bytes_and_no_more(house, ann):
     for number in range(40):
         await ann.request("post", body=[number, "x" * 60_000])
     first = await ann.request("feed", limit=100)
