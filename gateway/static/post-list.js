@@ -38,7 +38,7 @@ export class PostList {
     this.#empty = empty;
     this.#confirm = confirm;
     this.#list.onkeydown = step;
-    const near = ([entry]) => entry.isIntersecting && this.#feed?.loadMore();
+    const near = (entries) => entries.at(-1).isIntersecting && this.#feed?.loadMore();
     this.#observer = new IntersectionObserver(near, { root: this.#scroll, rootMargin: AHEAD });
   }
 

@@ -77,3 +77,22 @@ KEEP_PROGRESS = """() => {
   new MutationObserver(() => progress.push(bar.value)).observe(bar, { attributes: true });
 }"""
 """From here on, each value of the console's progress bar is kept in `progress`."""
+
+LATE_OBSERVERS = """
+  const Prompt = IntersectionObserver;
+  window.IntersectionObserver = class extends Prompt {
+    #kept = [];
+    constructor(callback, options) {
+      const tell = () => this.#kept.length && callback(this.#kept.splice(0), this);
+      super((entries) => {
+        this.#kept.push(...entries);
+        setTimeout(tell, 300);
+      }, options);
+    }
+    disconnect() {
+      super.disconnect();
+      this.#kept = [];
+    }
+  };
+"""
+"""From here on, observers hear of what came into view as on a busy machine: late, several at once."""

@@ -10,8 +10,9 @@ from playwright.async_api import Locator, expect
 from streams.feeds.order import parse_id, place
 from tests.e2e.client import Client
 from tests.e2e.conftest import Connect, Open
-from tests.e2e.page_scripts import CONTRASTS
+from tests.e2e.page_scripts import CONTRASTS, LATE_OBSERVERS
 from tests.e2e.page_tab import PHONE, Tab
+from tests.processes import System
 from tests.records import new_id, unique
 from tests.waiting import soon
 
@@ -91,6 +92,19 @@ async def test_the_feed_is_scrolled_to_the_oldest_post_with_none_missing_or_doub
     authors = await authors_of(connect, alice, "nora", "omar", "pia")
     sent = [await post(author, f"post {n}") for n in range(30) for author in authors]
     one = await look(await tab(alice))
+    await scroll_to_the_oldest(one)
+    assert await ids(one) == newest_first(sent)
+
+
+async def test_a_busy_browser_scrolls_to_the_oldest_post_as_well(
+    blank: Open, connect: Connect, stack: System
+):
+    alice = unique("alice")
+    (nora,) = await authors_of(connect, alice, "nora")
+    sent = [await post(nora, f"post {n}") for n in range(70)]
+    one = await blank()
+    await one.page.add_init_script(LATE_OBSERVERS)
+    await look(await one.log_in(alice, stack.token(alice)))
     await scroll_to_the_oldest(one)
     assert await ids(one) == newest_first(sent)
 
