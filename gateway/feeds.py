@@ -32,6 +32,9 @@ log = structlog.get_logger()
 AT_ONCE = 100
 """Feeds that are asked for at the same time: each takes up to two questions to each partition."""
 
+CHANCES = 100
+"""Feeds in use that are passed over, at most, in search of one to leave memory."""
+
 RETRY_SECONDS = 1.0
 """Pause before the feed of somebody who looks is asked for again."""
 
@@ -170,12 +173,21 @@ class Feeds:
             task.cancel()
 
     def _open(self, user: str) -> View:
+        if len(self._views) >= self._limit:
+            self._make_room()
         view = self._views[user] = View(user)
         self._interest.want(user)
         view.loading = self._spawn(self._load(view))
-        if len(self._views) > self._limit:
-            self._close(self._views.popitem(last=False)[1])
         return view
+
+    def _make_room(self) -> None:
+        """Let the feed go that was read longest ago; one in use only where no other is found."""
+        for _ in range(CHANCES):
+            user, view = next(iter(self._views.items()))
+            if view.is_loaded and not self.visits.has(user):
+                break
+            self._views.move_to_end(user)
+        self._close(self._views.popitem(last=False)[1])
 
     def _close(self, view: View | None) -> None:
         if view is not None:

@@ -32,6 +32,19 @@ async def test_who_looks_hears_how_many_posts_are_new(feeds_of):
     assert not [event for event in fay.events if event["op"] == "new_posts"]
 
 
+async def test_who_looks_goes_on_hearing_while_others_read_theirs(feeds_of):
+    house = await feeds_of(head_seconds=0.01, feed_views=2)
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    await eva.request("feed")
+    for name in ("fay", "gus", "hal"):
+        reader = await house.connect(name)
+        await reader.request("feed")
+        await reader.close()
+    house.pipeline.post("ann")
+    await eva.expect("new_posts", count=1)
+
+
 async def test_more_new_posts_than_memory_holds_are_said_to_be_more(feeds_of, monkeypatch):
     monkeypatch.setattr(views, "VIEW_POSTS", 10)
     monkeypatch.setattr(views, "SPARE", 2)
