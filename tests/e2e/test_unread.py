@@ -86,6 +86,7 @@ async def test_a_cursor_beyond_the_head_from_kafka_is_no_negative_count(
     await say(alice, group, 3)
     command = {"type": "read", "user": bob.user, "by": bob.user, "mailbox": group, "seq": 10**9}
     await asyncio.to_thread(stack.kafka.ask, command)
+    await bob.expect("cursor", mailbox=group, unread=0)
     assert await bob.unread(group) == 0
     assert await (await connect(bob.user)).unread(group) == 0
 
