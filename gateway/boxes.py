@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from gateway.session import Session
 
 
+ASKED = 1_000
+"""Boxes of a user of mailboxes that they are neither in nor watch."""
+
+
 def unread_count(head: int, *passed: int) -> int:
     """Messages after everything that counts as read: joined, read, own and floor."""
     return max(0, head - max(passed))
@@ -121,6 +125,7 @@ class User:
     changes: counts changes of cursors and claims, which say what notices the user finds. page: the last one.
     stale: rows were lost since it was last asked what is known here; `reloading` asks until it is answered.
     losses: how often rows were lost.
+    room: how many boxes there may be before those are forgotten that were only asked about.
     """
 
     __slots__ = (
@@ -139,6 +144,7 @@ class User:
         "rate",
         "recorded",
         "reloading",
+        "room",
         "sessions",
         "shown",
         "stale",
@@ -161,6 +167,7 @@ class User:
         self.page: NoticesPage | None = None
         self.changes = 0
         self.losses = 0
+        self.room = ASKED
         self.shown: set[tuple[str, int]] = set()
         self.recorded: set[tuple[str, int]] = set()
 
@@ -213,6 +220,11 @@ class User:
         """Whether the cursors are loaded: a mailbox without one is one the user isn't in."""
         task = self.cursors_loading
         return task is not None and task.done() and not task.cancelled() and not task.exception()
+
+    def joined_by(self, mailbox: str) -> int:
+        """The offset of the command by which the user is in a mailbox, as their cursors say; -1 if they are not."""
+        cursor = self.cursors.get(mailbox)
+        return cursor.src if cursor is not None and cursor.member else -1
 
     @property
     def mailboxes(self) -> list[str]:

@@ -107,6 +107,7 @@ class Hub:
         channel = box.channel
         (channel.live if mode is Mode.LIVE else channel.notify)[watch] = None
         if mode is Mode.LIVE and place < channel.ring.end:
+            self._touched[channel] = None
             self._mark(watch)
             self._schedule()
         return watch
@@ -148,12 +149,14 @@ class Hub:
     def rewind(self, watch: Watch) -> None:
         """Deliver again what wasn't acknowledged."""
         watch.rewind()
+        self._touched[watch.box.channel] = None
         self._mark(watch)
         self._schedule()
 
     def write_now(self, outlet: Outlet) -> None:
         """Write all that waits for one outlet, for the last time before it closes."""
         transport, limit = outlet.transport, self._settings.write_bytes
+        self._touch(outlet)
         while (
             outlet.is_waiting
             and not transport.is_closing()
@@ -308,6 +311,7 @@ class Hub:
             size = outlet.transport.get_write_buffer_size()
             if size <= self._settings.write_bytes:
                 del self._blocked[outlet]
+                self._touch(outlet)
                 self._queue.append(outlet)
                 self._schedule()
             elif size < outlet.blocked_size:
@@ -325,6 +329,11 @@ class Hub:
         for watch in channel.notify:
             self._mark(watch)
         self._schedule()
+
+    def _touch(self, outlet: Outlet) -> None:
+        """Have frames dropped in the end that are made for one who is late: nobody else may read these rings now."""
+        for watch in outlet.behind:
+            self._touched[watch.box.channel] = None
 
     def _unshare(self) -> None:
         for channel in self._touched:

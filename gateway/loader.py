@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from gateway.answers import Fact, Facts, History, decode_cursors, decode_facts, decode_history
-from gateway.boxes import Box, User
+from gateway.boxes import ASKED, Box, User
 from gateway.channel import Channel
 from gateway.errors import unavailable
 from gateway.hub import Hub
@@ -70,6 +70,7 @@ class Loader:
         Returns when the questions have their place in the order of commands; `finish` waits for
         the answers.
         """
+        self._make_room(user)
         unknown = []
         for mailbox in mailboxes:
             box = user.box(self._hub.channel(mailbox))
@@ -79,6 +80,7 @@ class Loader:
 
     async def ask(self, user: User, mailboxes: Iterable[str]) -> Opening:
         """Ask for the facts of mailboxes, known or not."""
+        self._make_room(user)
         by_partition: defaultdict[int, list[str]] = defaultdict(list)
         for mailbox in mailboxes:
             user.box(self._hub.channel(mailbox))
@@ -146,6 +148,18 @@ class Loader:
         """Give up what is still being asked."""
         for task in list(self._resyncing.values()):
             task.cancel()
+
+    def _make_room(self, user: User) -> None:
+        """Forget mailboxes that a user has only asked about, once these are many: any name may be asked about."""
+        if len(user.boxes) < user.room or not user.has_cursors:
+            return
+        watched = {name for session in user.sessions for name in session.watches}
+        kept = watched.union(user.mailboxes, user.admitting)
+        for mailbox in user.boxes.keys() - kept:
+            channel = user.drop(mailbox)
+            if channel is not None:
+                self._hub.release(channel)
+        user.room = len(user.boxes) + ASKED
 
     def _resynced(self, channel: Channel, task: asyncio.Task[None]) -> None:
         # Another hole in the same turn of the loop may have begun it again.
@@ -229,7 +243,9 @@ class Loader:
             try:
                 async with self._at_once:
                     if not channel.is_live:
-                        await self._keep_all(await self.ask(box.user, [channel.mailbox]))
+                        # They may have left while others were asked for.
+                        if channel.boxes.get(box.user.name) is box:
+                            await self._keep_all(await self.ask(box.user, [channel.mailbox]))
                         continue
                     await self._tell_recalls(channel, head)
                 # Another hole meanwhile begins it again.
@@ -243,6 +259,8 @@ class Loader:
         """Tell of the recalls since the mailbox stood at `head`, which no gap speaks of."""
         watch = next(iter(channel.live), None)
         if watch is None:
+            # Whoever comes back to what was kept would not hear of them: it is asked for instead.
+            channel.ring.reset(channel.head)
             return
         page = await self.history(watch.box.user, channel.mailbox, after=head, limit=1)
         channel.take_recalls(page.recalled)

@@ -168,10 +168,14 @@ class Operations:
         unsure = [
             name for name, (_, seq) in places.items() if self._watching.needs_facts(user, name, seq)
         ]
-        if places:
+        if not places:
+            return
+        try:
             opening = await self._loader.ask(user, unsure)
             resume = self._watching.resume(session, places, opening, frame.ref)
             session.spawn(resume, frame.ref)
+        except Refused as error:
+            session.refuse_each(error, frame.ref, places)
 
     async def _ping(self, session: Session, frame: wire.Ping) -> None:
         session.emit(wire.event("pong", frame.ref))

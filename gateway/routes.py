@@ -28,6 +28,7 @@ class Routes(Interest):
     between. Until there are leases nothing is announced, and who asks must wait.
 
     lost: partitions in which Kafka may not have stored an announcement, so that rows may be missing.
+    _unsure: what the agents may or may not have been told of; what nobody follows any more has to be taken back, too.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Routes(Interest):
         self._seconds = seconds
         self._wanted: Counter[str] = Counter()
         self._announced: set[str] = set()
+        self._unsure: set[str] = set()
         self._due: defaultdict[TopicPartition, dict[str, None]] = defaultdict(dict)
         self._sending: defaultdict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._leased = asyncio.Event()
@@ -84,8 +86,8 @@ class Routes(Interest):
     def start_over(self) -> None:
         """What was announced may not be known: announce all of it again."""
         self.lost.clear()
-        self._announced.clear()
-        for owner in self._wanted:
+        self._unsure.update(self._announced, self._wanted)
+        for owner in self._unsure:
             self._due[self._place(owner)][owner] = None
 
     async def _wait_for_leases(self) -> None:
@@ -105,12 +107,13 @@ class Routes(Interest):
                     await self._store(place, some, wanted=wanted)
                     # Not before: whoever asks may be cancelled meanwhile, and others rely on it.
                     (self._announced.update if wanted else self._announced.difference_update)(some)
+                    self._unsure.difference_update(some)
         except BaseException:
             self._due[place] = due | self._due[place]
             raise
 
     def _is_changed(self, owner: str) -> bool:
-        return (owner in self._wanted) != (owner in self._announced)
+        return owner in self._unsure or (owner in self._wanted) != (owner in self._announced)
 
     async def _store(self, place: TopicPartition, names: tuple[str, ...], *, wanted: bool) -> None:
         value = encode(self._command(place, names, wanted=wanted))

@@ -129,7 +129,11 @@ class Rows:
 
     def failed(self, key: bytes) -> None:
         """A record couldn't be taken: treat it as missing."""
-        mailbox, kind, _ = split_key(key)
+        mailbox, kind, rest = split_key(key)
+        if kind in ("u", "c"):
+            user = self._users.get(rest if kind == "u" else mailbox)
+            if user is not None:
+                self.loader.reload(user)
         if mailbox.startswith(PUBLIC):
             self._boards.failed(mailbox)
         elif mailbox.startswith(AUTHOR):
@@ -226,6 +230,9 @@ class Rows:
         changed = box is None or box.take_member(member, at)
         if member is None and changed:
             self.watching.removed(user, mailbox)
+        elif box is None and at.offset == user.joined_by(mailbox):
+            # Their own log told so before this one told that they had been out.
+            self.watching.added(user, mailbox)
 
     def _take_state(self, partition: int, channel: Channel, row: State) -> None:
         if not self._is_new("mailbox", partition, row.at) or channel.take_state(row):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -136,7 +136,6 @@ class Session:
             await self._read_hello()
             while (data := await self._receive()) is not None:
                 await self._take(data)
-                await self._decongest()
         except Disconnect as end:
             self.close(end.code, end.reason)
         finally:
@@ -151,6 +150,11 @@ class Session:
         """Answer with an error."""
         self._metrics.errors.labels(error.code).inc()
         self.emit(wire.error_event(error, ref, mailbox))
+
+    def refuse_each(self, error: Refused, ref: wire.Ref, mailboxes: Iterable[str]) -> None:
+        """Answer with an error for each mailbox that was asked about."""
+        for mailbox in mailboxes:
+            self.refuse(error, ref, mailbox)
 
     def spawn(self, work: Coroutine[Any, Any, None], ref: wire.Ref) -> None:
         """Go on with a request while the next frames are read."""
@@ -259,19 +263,21 @@ class Session:
         self._handler.left(self)
 
     async def _read_hello(self) -> None:
-        try:
-            async with asyncio.timeout(self._settings.hello_seconds):
-                while not self.is_known:
+        deadline = self._loop.time() + self._settings.hello_seconds
+        while not self.is_known:
+            try:
+                async with asyncio.timeout_at(deadline):
                     data = await self._receive()
-                    if data is None:
-                        return
-                    await self._take(data)
-        except TimeoutError:
-            raise Disconnect(CloseCode.IDLE, "no hello in time") from None
+            except TimeoutError:
+                raise Disconnect(CloseCode.IDLE, "no hello in time") from None
+            if data is None:
+                return
+            await self._take(data)
 
     async def _receive(self) -> bytes | None:
         """The next frame of the client's codec; None at the end."""
         while self.state is not State.CLOSED:
+            await self._decongest()
             message = await self._socket.receive()
             self.last_seen = self._loop.time()
             if message.type is self._codec.message_type:
@@ -369,13 +375,15 @@ class Session:
     async def _decongest(self) -> None:
         """Whoever doesn't read our answers isn't asked for more."""
         transport = self.outlet.transport
-        full = self._settings.write_bytes
+        full, seconds = self._settings.write_bytes, self._settings.slow_seconds
+        size, read_at = transport.get_write_buffer_size(), self._loop.time()
         # A timer, as in the hub: the transport's own signal is taken by aiohttp.
-        while (
-            transport.get_write_buffer_size() > full
-            and not transport.is_closing()
-            and self.state is not State.CLOSED
-        ):
+        while size > full and not transport.is_closing() and self.state is not State.CLOSED:
             await asyncio.sleep(CONGESTED_SECONDS)
-            # Not read by us, its pongs wait; whether it reads anything at all is the hub's to judge.
+            # Not read by us, its pongs wait.
             self.last_seen = self._loop.time()
+            before, size = size, transport.get_write_buffer_size()
+            if size < before:
+                read_at = self.last_seen
+            elif self.last_seen - read_at > seconds:
+                raise Disconnect(CloseCode.SLOW, f"nothing was read for {seconds:g} s")

@@ -128,7 +128,11 @@ class Watching:
                 except Refused as error:
                     session.refuse(error, ref, mailbox)
 
-        await self._loader.finish(opening)
+        try:
+            await self._loader.finish(opening)
+        except Refused as error:
+            session.refuse_each(error, ref, places)
+            return
         await asyncio.gather(*(one(mailbox, *place) for mailbox, place in places.items()))
 
     def needs_facts(self, user: User, mailbox: str, seq: int) -> bool:
@@ -169,9 +173,13 @@ class Watching:
     async def _resume(self, session: Session, mailbox: str, epoch: str, seq: int) -> None:
         box = self.readable(session.user, mailbox)
         channel = box.channel
+        if not channel.history:
+            # The ring is everybody's: what was sent before they joined is not for them.
+            seq = max(seq, box.joined)
         with self._hub.held(channel):
             missed = await self._missed(box, epoch, seq)
             _check_stayed(session.user, box)
+            self._check_room(session, mailbox)
             recovered = missed is not None and self._fits(session, missed.events)
             if missed is None or not recovered:
                 missed = Missed([], channel.ring.end, channel.head)
@@ -246,7 +254,7 @@ class Watching:
         channel = self._hub.channel(mailbox)
         with self._hub.held(channel):
             while user.sessions:
-                src = _joined_by(user, mailbox)
+                src = user.joined_by(mailbox)
                 try:
                     user.box(channel)
                     await self._loader.finish(await self._loader.open(user, [mailbox]))
@@ -257,7 +265,7 @@ class Watching:
                     break
                 except Refused as error:
                     log.info("not admitted", mailbox=mailbox, error=error.message)
-                    if error.code is not Code.UNAVAILABLE and src == _joined_by(user, mailbox):
+                    if error.code is not Code.UNAVAILABLE and src == user.joined_by(mailbox):
                         break
                 await asyncio.sleep(RETRY_SECONDS)
         if not user.sessions:
@@ -333,10 +341,13 @@ class Watching:
         watch = session.watches.get(channel.mailbox)
         if watch is not None and watch.mode is mode:
             return
-        if watch is None and not session.may_watch():
+        self._check_room(session, channel.mailbox)
+        session.attach(box, mode, channel.ring.end, channel.head)
+
+    def _check_room(self, session: Session, mailbox: str) -> None:
+        if mailbox not in session.watches and not session.may_watch():
             message = f"a connection watches at most {self._settings.watched} mailboxes"
             raise Refused(Code.FORBIDDEN, message)
-        session.attach(box, mode, channel.ring.end, channel.head)
 
     def _mode(self, session: Session, channel: Channel) -> Mode:
         """How a session watches what it has not chosen a mode for."""
@@ -360,12 +371,6 @@ def _check_stayed(user: User, box: Box) -> None:
     """Refuse to go on for somebody who has left the mailbox while it was asked for."""
     if user.boxes.get(box.channel.mailbox) is not box:
         raise unavailable("you have left the mailbox meanwhile; try again")
-
-
-def _joined_by(user: User, mailbox: str) -> int:
-    """The command by which the user is in a mailbox, as their cursors say."""
-    cursor = user.cursors.get(mailbox)
-    return cursor.src if cursor is not None and cursor.member else -1
 
 
 def _newest(box: Box) -> tuple[int, str]:

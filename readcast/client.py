@@ -47,6 +47,9 @@ STATES = ("cursor", "head")
 PAGE = 200
 """Messages pulled at a time."""
 
+RESUME = 500
+"""Mailboxes that one `hello` names: it has to fit into a frame."""
+
 
 class Receipt(NamedTuple):
     """A message that was taken. ts: ms since 1970. duplicate: an earlier attempt had been taken."""
@@ -121,7 +124,7 @@ class Client:
         self.refusals: Counter[str] = Counter()
         """Refused requests by code, each attempt counted."""
         self._inflow = Inflow(
-            self._deliver, self._start_pull, self._rewatch, self._has_room, self.places
+            self._deliver, self._start_pull, self._rewatch, self._has_room, self.places, watch
         )
 
     async def __aenter__(self) -> Self:
@@ -338,9 +341,15 @@ class Client:
         since = self._inflow.resume()
         self._resuming = set(since)
         self._resumed = connection.promise()
-        hello = {"token": token, "since": since, "chunks": True}
+        places = list(since.items())
+        first, *others = [
+            dict(places[start : start + RESUME]) for start in range(0, len(places) or 1, RESUME)
+        ]
+        hello = {"token": token, "since": first, "chunks": True}
         connection.welcomed(await connection.ask("hello", hello))
         self._connected.set()
+        for more in others:
+            await connection.ask("hello", {"since": more})
         self._expired = 0
         if callable(self._token):
             self._spawn(self._renew(connection, token))

@@ -7,7 +7,7 @@ given it by `page`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,11 +54,13 @@ class Inflow:
         rewatch: Callable[[str], None],
         has_room: Callable[[], bool],
         since: Mapping[str, tuple[str, int]],
+        watch: Container[str] | None = None,
     ) -> None:
         self._deliver = deliver
         self._pull = pull
         self._rewatch = rewatch
         self._has_room = has_room
+        self._watch = watch
         self._places = {mailbox: Place(*place) for mailbox, place in since.items()}
         self._handlers: dict[str, Callable[[Event], None]] = {
             "message": self._message,
@@ -93,6 +95,9 @@ class Inflow:
             self._moved(event)
         elif op == "error" and not answers and "mailbox" in event:
             self._unresumed(event)
+        elif op == "head":
+            # Watched by notification: to resume it would make it live.
+            self._places.pop(event["mailbox"], None)
         elif handler := self._handlers.get(op):
             handler(event)
             return
@@ -234,8 +239,11 @@ class Inflow:
             return
         if event["op"] == "left":
             self._places.pop(mailbox, None)
-        elif self.epoch(mailbox) != event["epoch"]:
+        elif self._is_watched(mailbox) and self.epoch(mailbox) != event["epoch"]:
             self._places[mailbox] = Place(event["epoch"], event["head"])
+
+    def _is_watched(self, mailbox: str) -> bool:
+        return self._watch is None or mailbox in self._watch
 
     def _reset(self, mailbox: str, epoch: str, head: int) -> None:
         """What lies between is not delivered."""

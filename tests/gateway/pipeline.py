@@ -25,6 +25,7 @@ from tables.rows import (
     Cursor,
     Member,
     Message,
+    Policy,
     Position,
     Published,
     Released,
@@ -89,6 +90,7 @@ class Pipeline:
         self.stopped_log: list[Callable[[], None]] = []
         self.totals: Any = Totals()
         self.asked_partition: dict[int, int] = {}
+        self.policy = Policy()
         self._offset = 0
 
     async def start(self) -> None: ...
@@ -153,14 +155,14 @@ class Pipeline:
         self._add(command, command.members or (command.by,), "member")
 
     def _add(self, command: Any, names: tuple[str, ...], role: Any) -> None:
-        box = self.mailboxes[command.mailbox]
+        box, offset = self.mailboxes[command.mailbox], self._offset
         for index, name in enumerate(names):
-            self._subscribe(name, command.mailbox)
-            at = Position(self._offset, index)
+            self._cursor(name, command.mailbox, member=True, src=offset)
+            at = Position(offset, index)
             member = Member(at=at, joined=box.head, role=role, generation=box.generation)
             box.members[name] = member
             self._log(command.mailbox, f"u/{name}", member, at)
-        self._state(command.mailbox, Position(self._offset, len(names)))
+        self._state(command.mailbox, Position(offset, len(names)))
         result = {"mailbox": command.mailbox, "epoch": box.epoch, "head": box.head}
         self._reply(command, result | {"members": list(names)})
 
@@ -344,7 +346,7 @@ class Pipeline:
         last = box.messages[-1] if box.messages and self._may(user, mailbox) else None
         return {
             "mailbox": mailbox, "epoch": box.epoch, "head": box.head, "floor": 0, "own": own,
-            "members": len(box.members), "closed": False, "policy": {}, "member": member,
+            "members": len(box.members), "closed": False, "policy": self.policy, "member": member,
             "last": last,
         }  # fmt: skip
 
@@ -397,8 +399,9 @@ class Pipeline:
     def _state(self, mailbox: str, at: Position) -> None:
         box = self.mailboxes[mailbox]
         state = State(
-            at=at, epoch=box.epoch, members=len(box.members), generation=box.generation or 1
-        )
+            at=at, epoch=box.epoch, policy=self.policy, members=len(box.members),
+            generation=box.generation or 1,
+        )  # fmt: skip
         self._log(mailbox, "s", state, at)
 
     def _log(self, mailbox: str, rest: str, row: Any, at: Position) -> None:

@@ -376,3 +376,29 @@ async def test_what_waits_is_written_before_a_close_as_far_as_the_socket_takes_i
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch):
     monkeypatch.delenv("READCAST_GATEWAY_PORT", raising=False)
+
+
+async def test_frames_made_for_who_was_slow_are_not_kept():
+    hub = Hub(Settings(demo=True), Metrics())
+    channel = hub.channel("group:42")
+    channel.open(Fact(channel.mailbox, EPOCH), Position(0, 0), channel.generation)
+    box, clients = user_in(channel).box(channel), []
+    body = msgspec.Raw(b'"%b"' % (b"x" * 4_000))
+    for seq in range(1, 901):
+        if seq % 30 == 1:
+            # One more reader, whose socket is full for now.
+            client = Client()
+            client.transport.buffered = 1 << 30
+            hub.attach(client.outlet, box, Mode.LIVE, channel.ring.end, channel.head)
+            clients.append(client)
+        channel.take_message(message(seq, body=body))
+        hub.changed(channel)
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.1)
+    for client in clients:
+        client.transport.buffered = 0
+    await until(lambda: all(one.seqs[-1:] == [900] for one in clients))
+    await asyncio.sleep(0.1)
+    shared = channel.ring._shared.values()
+    frames = [one for part in shared for made in part._frames.values() for one in made]
+    assert sum(map(len, frames)) == 0

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from gateway import loader
 from gateway.routes import Routes
 from streams import commands
 from streams.commands import decode_user_command
@@ -363,3 +364,60 @@ async def test_routes_that_nobody_waits_for_any_more_are_announced_to_the_next_w
     producer.ready.set()
     await following
     assert {user for command in producer.sent for user in command.users} == {"alice", "bob"}
+
+
+async def test_who_is_removed_and_added_again_is_in_whichever_log_is_read_first(
+    house: House, group: str
+):
+    house.pipeline.make(group, "alice", "bob")
+    bob = await house.synced("bob")
+    rows, held = house.gateway._rows, []
+    take_mailbox = rows.take_mailbox
+    rows.take_mailbox = lambda *record: held.append(record)  # this log is read later
+    remove(house.pipeline, group, "bob")
+    add(house.pipeline, group, "bob")
+    rows.take_mailbox = take_mailbox
+    for record in held:
+        rows.take_mailbox(*record)
+    await bob.expect("left", mailbox=group)
+    await bob.wait(lambda event: event["op"] == "joined", "joined", within=2)
+    house.pipeline.post(group)
+    await bob.message(group, 1)
+
+
+async def test_what_waits_to_be_read_anew_is_forgotten_with_its_last_user(
+    house_of: Open, monkeypatch
+):
+    monkeypatch.setattr(loader, "AT_ONCE", 1)
+    house = await house_of()
+    for number in range(5):
+        house.pipeline.make(f"group:{number}", "bob")
+    bob = await house.synced("bob")
+    facts = Held(house.pipeline, asks("facts"))
+    for channel in list(house.hub.channels.values()):
+        house.gateway._loader.resync(channel)
+    await until(lambda: facts.calls)
+    await bob.close()
+    await until(lambda: not house.gateway._pulse.sessions)
+    facts.let_go()
+    await until(lambda: not house.gateway._loader._resyncing)
+    assert not house.hub.channels
+
+
+async def test_who_was_removed_by_a_row_that_cannot_be_read_gets_nothing_more(
+    house: House, group: str
+):
+    house.pipeline.make(group, "alice", "bob")
+    await house.synced("alice")
+    bob = await house.synced("bob")
+    rows = house.gateway._rows
+    take_mailbox = rows.take_mailbox
+    # As the tail does with what can't be taken.
+    rows.take_mailbox = lambda _partition, key, _value, _headers: rows.failed(key)
+    remove(house.pipeline, group, "bob")
+    rows.take_mailbox = take_mailbox
+    await until(lambda: house.hub.channels[group].is_live)
+    await asyncio.sleep(NOTHING_COMES)
+    house.pipeline.post(group)
+    await asyncio.sleep(NOTHING_COMES)
+    assert bob.seqs(group) == []

@@ -7,6 +7,7 @@ import time
 import aiohttp
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.frames import Frame, Opcode
 
 from tests.gateway.conftest import House, Open
 from tests.gateway.fakes import until
@@ -362,3 +363,35 @@ async def test_without_the_demo_nobody_hands_out_tokens(house_of: Open):
                 assert answer.status in (404, 405)
         async with http.get(house.http + "/demo/users") as answer:
             assert answer.status == 404
+
+
+async def test_who_reads_nothing_is_closed_though_no_answer_waits(house_of: Open, group: str):
+    house = await house_of(slow_seconds=0.5, idle_seconds=1.0, heartbeat_seconds=0.2)
+    house.pipeline.make(group, "alice", "bob")
+    house.pipeline.post(group, body={"text": "x" * 200_000})
+    bob = await house.dial("bob", small_buffers=True)
+    await bob.hello(house.token("bob"))
+    (session,) = house.gateway._pulse.sessions
+    transport, limit = session.outlet.transport, house.gateway.settings.write_bytes
+    bob.pause()
+    while transport.get_write_buffer_size() <= limit:
+        await bob.post("history", mailbox=group, limit=1)
+        await asyncio.sleep(0.05)
+    await bob.post("ack", mailbox=group, seq=1)  # which has no answer
+    await asyncio.sleep(3)
+    assert session.state.name == "CLOSED"
+
+
+async def test_answers_to_pings_are_bounded(house_of: Open):
+    house = await house_of(frame_rate=1e6, frame_burst=1_000_000)  # only to be quick
+    bob = await house.dial("bob", small_buffers=True)
+    await bob.hello(house.token("bob"))
+    (session,) = house.gateway._pulse.sessions
+    ping = Frame(Opcode.PING, b"x" * 125).serialize(mask=True)
+    socket, most = bob._connection.transport, 0
+    socket.pause_reading()
+    for _ in range(400):
+        socket.write(ping * 250)
+        await asyncio.sleep(0.01)
+        most = max(most, session.outlet.transport.get_write_buffer_size())
+    assert most <= 2 * house.gateway.settings.write_bytes

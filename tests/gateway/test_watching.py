@@ -459,3 +459,11 @@ async def test_an_answer_that_cannot_be_read_is_an_error(house: House, group: st
     alice = await house.connect("alice")
     monkeypatch.setattr(house.pipeline, "_page", lambda _: {"messages": 1})
     assert await alice.refusal("history", mailbox=group) == "unavailable"
+
+
+async def test_names_that_were_only_asked_about_are_forgotten(house_of: Open):
+    house = await house_of(frame_rate=1e6, frame_burst=1_000_000)
+    bob = await house.connect("bob")
+    for number in range(3_000):
+        await bob.request("read", mailbox=f"direct:bob~nobody{number}", seq=0)
+    assert len(house.hub.channels) <= 1_100

@@ -1,0 +1,100 @@
+"""Resumes that find no answer, no room, or what is not for the user, on a real socket."""
+
+import asyncio
+
+from streams import commands
+from tables.rows import Policy
+from tests.gateway.conftest import House, Open
+from tests.gateway.fakes import until
+from tests.gateway.test_races import NOTHING_COMES, add, elsewhere, losing
+from tests.records import new_id
+
+
+async def test_a_resume_gives_newcomers_nothing_from_before_they_joined(house: House, group: str):
+    house.pipeline.policy = Policy(history=False)
+    epoch = house.pipeline.make(group, "alice")
+    alice = await house.synced("alice")
+    house.pipeline.post(group, count=5)
+    await alice.message(group, 5)
+    add(house.pipeline, group, "bob")
+    bob = await house.connect("bob", since={group: [epoch, 0]})
+    await bob.expect("resumed", mailbox=group)
+    house.pipeline.post(group)
+    await bob.message(group, 6)
+    assert bob.seqs(group) == [6]
+
+
+async def test_a_resume_without_an_answer_is_refused_for_each_mailbox(house_of: Open, group: str):
+    house = await house_of(request_seconds=0.2)
+    epoch = house.pipeline.make(group, "alice", "bob")
+    house.pipeline.silent = True
+    bob = await house.connect("bob", since={group: [epoch, 0]})
+    error = await bob.expect("error", code="unavailable")
+    assert error.get("mailbox") == group
+
+
+async def test_a_resume_that_is_not_asked_for_is_refused_for_each_mailbox(
+    house_of: Open, group: str
+):
+    house = await house_of(requests=1)
+    names = (group, elsewhere(group))
+    since = {name: [house.pipeline.make(name, "alice", "bob"), 0] for name in names}
+    house.pipeline.silent = True
+    bob = await house.connect("bob", since=since)
+    await until(lambda: sum(event["op"] == "error" for event in bob.events) >= 1)
+    await asyncio.sleep(NOTHING_COMES)
+    told = {event.get("mailbox") for event in bob.events if event["op"] == "error"}
+    assert told == set(names)
+
+
+async def test_a_resume_that_waits_for_kafka_is_no_missing_hello(house_of: Open, group: str):
+    house = await house_of(hello_seconds=0.3)
+    epoch = house.pipeline.make(group, "alice", "bob")
+    send, ready = house.pipeline.send, asyncio.Event()
+
+    async def slowly(topic, value, key, partition):
+        if "mailbox" in topic:
+            await ready.wait()
+        return await send(topic, value, key, partition)
+
+    house.pipeline.send = slowly
+    bob = await house.connect("bob", since={group: [epoch, 0]})
+    await asyncio.sleep(0.6)
+    ready.set()
+    await bob.expect("resumed", mailbox=group)
+
+
+async def test_hello_after_hello_watches_no_more_than_the_limit(house_of: Open):
+    house = await house_of(watched=4)
+    names = [f"group:{number}" for number in range(12)]
+    places = [(name, [house.pipeline.make(name, "alice", "bob"), 0]) for name in names]
+    bob = await house.connect("bob", since=dict(places[:4]))
+    for start in (4, 8):
+        await bob.hello(since=dict(places[start : start + 4]))
+
+    def told(event):
+        return event["op"] in ("resumed", "error")
+
+    await until(lambda: sum(map(told, bob.events)) == len(names))
+    (session,) = house.gateway._pulse.sessions
+    assert len(session.watches) == 4
+    assert sum(event.get("code") == "forbidden" for event in bob.events) == 8
+
+
+async def test_a_recall_that_was_lost_is_told_to_who_comes_back(house: House, group: str):
+    epoch = house.pipeline.make(group, "alice", "bob")
+    bob = await house.synced("bob")
+    house.pipeline.post(group, count=3)
+    await bob.message(group, 3)
+    await house.connect("bob")  # another device, which watches nothing
+    await bob.close()
+    await until(lambda: len(house.gateway._pulse.sessions) == 1)
+    with losing(house.pipeline):
+        house.pipeline.decide(commands.Recall(id=new_id(), mailbox=group, by="alice", seq=2))
+    house.gateway._lost()
+    channel = house.hub.channels[group]
+    await until(lambda: channel.is_live and house.gateway.is_ready)
+    await asyncio.sleep(NOTHING_COMES)
+    again = await house.connect("bob", since={group: [epoch, 3]})
+    resumed = await again.expect("resumed", mailbox=group)
+    assert again.delivered("recalled", group) or not resumed["recovered"]
