@@ -248,9 +248,11 @@ class Operations:
         if mailbox is None:
             session.spawn(self._timeline(session, frame), frame.ref)
             return
-        _parsed(mailbox)
+        _check_reach(session.user, mailbox)
         if frame.place is not None:
             raise Refused(Code.BAD_REQUEST, "in a mailbox there is only `after` and `before`")
+        if frame.after is not None and frame.before is not None:
+            raise Refused(Code.BAD_REQUEST, "there is `after` or `before`, not both")
         command = commands.Query(
             mailbox=mailbox,
             by=session.user.name,

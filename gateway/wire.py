@@ -142,7 +142,7 @@ class Leave(CommandFrame, frozen=True, kw_only=True, tag="leave"):
 class ListMembers(MailboxFrame, frozen=True, kw_only=True, tag="members"):
     """List members whose names come after `after`."""
 
-    after: str = ""
+    after: Annotated[str, Meta(max_length=64)] = ""
     limit: Limit = 100
 
 

@@ -22,7 +22,7 @@ from streams.errors import Code, Malformed, Refused
 from streams.partitioning import Place
 from streams.schemas import ReplyTo
 from tables.fetched import Record
-from tables.journal import Entries
+from tables.journal import MOST_BYTES, Entries, size_of
 from tables.overlay import Overlay, Row
 from tables.partition import Partition
 from tables.rows import Position
@@ -45,6 +45,11 @@ _FIRST, _FURTHER = (128, 96 << 10), (512, 256 << 10)
 
 A run is within one of these, so that its rows fit into a record batch.
 """
+
+_TOO_LARGE = f"its rows are more than {MOST_BYTES} bytes, which can't be stored at once"
+
+_MANY = ("mailboxes", "members", "users", "authors", "posts")
+"""Fields of commands that name many."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -90,7 +95,7 @@ class Batch:
             row = self._partition.current(key)
             self.at = Position(self.at.offset, self.at.number + 1)
             moved = None if row is None else msgspec.structs.replace(row, at=self.at)  # type: ignore[type-var]
-            self._put([key], [moved], [self.at])
+            self._put([key], [moved], _encoded([moved]), [self.at])
 
     def decide(self, records: Sequence[Record]) -> int:
         """Decide records until the batch is full, and return how many: at least one, if there is one.
@@ -129,16 +134,19 @@ class Batch:
         if rows:
             self._size += len(rows)
             self.outcomes["done"] += len(rows)
-            self._put(keys, rows, [row.at for row in rows])
+            self._put(keys, rows, _encoded(rows), [row.at for row in rows])
         return len(rows)
 
     def _decide_one(self, record: Record, command: Command | Malformed) -> int:
+        before = self._size
         if isinstance(command, Malformed):
             self._bury(record, command)
         elif self._agent.is_query(command):
             self.queries.append(command)
         else:
             self._decide(record, command)
+        # What a command names has to be looked up, whatever comes of it.
+        self._size = max(self._size, before + _breadth(command))
         return 1
 
     def _decode_all(self, records: Sequence[Record]) -> Sequence[Command | Malformed]:
@@ -185,7 +193,12 @@ class Batch:
         if outcome.changes:
             keys = [change.key for change in outcome.changes]
             rows = [change.row for change in outcome.changes]
-            self._put(keys, rows, [Position(record.offset, number) for number in range(len(keys))])
+            values = _encoded(rows)
+            if size_of(keys, values) > MOST_BYTES:
+                self._bury(record, Malformed(Code.TOO_LARGE, _TOO_LARGE))
+                return
+            places = [Position(record.offset, number) for number in range(len(keys))]
+            self._put(keys, rows, values, places)
             self.effects += outcome.effects
         self.outcomes["done"] += 1
         if outcome.result is not None:
@@ -202,10 +215,13 @@ class Batch:
             self._answer(command, {"result": outcome.result})
 
     def _put(
-        self, keys: Sequence[bytes], rows: Sequence[Row | None], places: Sequence[Position]
+        self,
+        keys: Sequence[bytes],
+        rows: Sequence[Row | None],
+        values: Sequence[bytes | None],
+        places: Sequence[Position],
     ) -> None:
         """Put rows that are stored all or none: those of a command or of a run."""
-        values = [None if row is None else _encode(row) for row in rows]
         self.overlay.put(keys, rows, values)
         self.entries.add(keys, values, places)
         self.at = places[-1]
@@ -225,11 +241,12 @@ class Batch:
         if reply_to is not None:
             self.replies.append(Reply(reply_to, {"error": error_reply(error)}))
 
-    def answers(self) -> list[Reply]:
-        """All answers; call it once the rows are kept, since queries read what is kept."""
-        return self.replies + [
-            Reply(query.reply, self._query(query)) for query in self.queries if query.reply
-        ]
+    def answers(self) -> Iterator[Reply]:
+        """All answers, each made as it is taken; begin once the rows are kept, since queries read what is kept."""
+        yield from self.replies
+        for query in self.queries:
+            if query.reply:
+                yield Reply(query.reply, self._query(query))
 
     def _query(self, query: Command) -> dict[str, Any]:
         try:
@@ -237,6 +254,15 @@ class Batch:
         except Refused as error:
             self.outcomes[error.code] += 1
             return {"error": error_reply(error)}
+
+
+def _encoded(rows: Sequence[Row | None]) -> list[bytes | None]:
+    return [None if row is None else _encode(row) for row in rows]
+
+
+def _breadth(command: Any) -> int:
+    """How many a command names."""
+    return sum(len(getattr(command, field, None) or ()) for field in _MANY)
 
 
 def _ahead(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

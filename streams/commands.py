@@ -202,7 +202,7 @@ class Query(MailboxCommand, frozen=True, tag="query"):
     after: Seq | None = None
     before: Seq | None = None
     place: Place | None = None
-    after_member: str = ""
+    after_member: Annotated[str, Meta(max_length=64)] = ""
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 50
 
 
@@ -312,6 +312,9 @@ _Command = TypeVar("_Command")
 
 _REMEMBERED = 100_000
 
+_WORDS = 1_000
+"""Characters of what is wrong with a command: msgspec repeats names and values, however long they are."""
+
 _NO_COMMAND = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _decode_mailbox_command = msgspec.json.Decoder(AnyMailboxCommand).decode
@@ -337,13 +340,15 @@ def decode_sends(keys: list[bytes | None], values: list[bytes | None]) -> list[S
     if sends is None:
         return None
     mailboxes = [c.mailbox for c in sends]
+    names = set(mailboxes)
+    if not all(map(is_mailbox, names)):
+        return None
     try:
-        key_of = {mailbox: _key_of(mailbox) for mailbox in set(mailboxes)}
+        key_of = {mailbox: _key_of(mailbox) for mailbox in names}
     except Malformed:
         return None
     is_sound = (
         list(map(key_of.get, mailboxes)) == keys
-        and all(map(is_mailbox, key_of))
         and all(map(is_user, {c.by for c in sends}))
         and are_uuids([c.id for c in sends])
     )
@@ -416,7 +421,7 @@ def _decoded(decode: Callable[[bytes], _Command], value: bytes | None) -> _Comma
         _check_text(value)
         return decode(value)
     except _NO_COMMAND as error:
-        raise Malformed(Code.BAD_REQUEST, str(error)) from None
+        raise Malformed(Code.BAD_REQUEST, str(error)[:_WORDS]) from None
 
 
 def _check_text(value: bytes) -> None:

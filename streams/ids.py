@@ -28,6 +28,7 @@ _name = re.compile(NAME_PATTERN)
 _ANY_HEX = bytes.maketrans(b"123456789abcdefABCDEF", b"0" * 21)
 _UUID_OF_ZEROS = b"00000000-0000-0000-0000-000000000000"
 _REMEMBERED = 100_000
+_LONGEST = len("direct:") + 2 * 64 + 1
 
 
 class MailboxId(NamedTuple):
@@ -48,15 +49,21 @@ def is_name(text: str) -> bool:
     return _name.match(text) is not None
 
 
-@lru_cache(_REMEMBERED)
 def is_user(text: str) -> bool:
     """Whether `text` may name a user; remembered, since the same ones come again and again."""
-    return is_name(text)
+    return len(text) <= _LONGEST and _is_user(text)
+
+
+def is_mailbox(text: str) -> bool:
+    """Whether `text` has the form of a mailbox id; remembered."""
+    return len(text) <= _LONGEST and _is_mailbox(text)
+
+
+_is_user = lru_cache(_REMEMBERED)(is_name)
 
 
 @lru_cache(_REMEMBERED)
-def is_mailbox(text: str) -> bool:
-    """Whether `text` has the form of a mailbox id; remembered."""
+def _is_mailbox(text: str) -> bool:
     return _mailbox.match(text) is not None
 
 

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import structlog
@@ -40,6 +41,9 @@ _STALL_SECONDS = 60.0
 _IDLE_SECONDS = 5.0
 _EXIT_SOFTWARE = 70
 _CLOCK_MS = 5_000
+
+_ANSWERS = 32
+"""Answers that are made at once, each of up to 4 MB; between them other tasks have their turn."""
 
 
 class Line(NamedTuple):
@@ -97,6 +101,8 @@ class Lane:
     def offer(self, records: Sequence[Any]) -> None:
         """Hand over the records of one poll."""
         weight = _weight(records)
+        if not self._waiting:
+            self.active_at = time.monotonic()
         self._waiting.append((records, weight))
         self._waiting_bytes += weight
         self._arrived.set()
@@ -163,6 +169,7 @@ class Lane:
         first = await self._app.bounds.first(*self._tp)
         self._next = first if committed is None else max(committed, first)
         self._forwarded = await self._first_unforwarded()
+        self._metrics.stands_at(self._next)
 
     async def _first_unforwarded(self) -> int:
         """Where in the log the rows of commands may begin that weren't reported as done, so perhaps not forwarded."""
@@ -266,9 +273,9 @@ class Lane:
             )
             partition.keep(batch.overlay, batch.at, next_offset)
             await self._forward(batch.entries, next_offset)
-        replies = batch.answers()
-        if replies:
-            await outbox.replies(replies)
+        answers = batch.answers()
+        while some := list(islice(answers, _ANSWERS)):
+            await outbox.replies(some)
         self._metrics.observe(records, batch)
         return done
 
@@ -311,9 +318,19 @@ class Lanes:
         self._app = app
         self._lines = {line.topic: line for line in lines}
         self._lanes: dict[TP, Lane] = {}
+        self._may_start = False
+
+    def allow(self) -> None:
+        """Lanes may start from now on: what is assigned is assigned in the present generation."""
+        self._may_start = True
 
     def start_lanes(self, table: JournaledTable, partitions: set[int]) -> None:
-        """Start a lane for each partition of a table that this worker decides now."""
+        """Start a lane for each partition of a table that this worker decides now.
+
+        None in a rebalance: Faust's recovery of the last one may end while the next one is on its way.
+        """
+        if not self._may_start:
+            return
         line = next(line for line in self._lines.values() if line.table is table)
         for number in sorted(partitions):
             tp = TP(line.topic, number)
@@ -322,6 +339,7 @@ class Lanes:
 
     async def stop_all(self) -> None:
         """End all lanes: the generation is over."""
+        self._may_start = False
         lanes, self._lanes = self._lanes, {}
         await asyncio.gather(*(lane.stop() for lane in lanes.values()))
 

@@ -41,6 +41,10 @@ class LaneMetrics:
         self._batch = BATCH.labels(topic)
         self._rows = ROWS.labels(topic)
 
+    def stands_at(self, offset: int) -> None:
+        """Where the lane begins."""
+        self._done.set(offset)
+
     def observe(self, records: Sequence[Any], batch: Batch) -> None:
         """Count a batch that is kept."""
         if records:

@@ -12,16 +12,24 @@ import msgspec
 import orjson
 
 from streams.batches import DeadLetter, Reply
-from streams.decisions import Effect
+from streams.decisions import Effect, error_reply
+from streams.errors import Code, Refused
 from streams.partitioning import partition_of
 from streams.routes.forwarding import Delivery
 from streams.schemas import MailboxCommand
-from streams.topics import Topics
+from streams.topics import MAX_RECORD, Topics
 from tables.journal import NO_HEADERS, BatchProducer, Headers, pieces
 
 _MAX_QUOTED = 64_000
 
 _HEADER_OVERHEAD = 10
+
+_MOST_BYTES = MAX_RECORD - (64 << 10)
+"""Of one answer: it is a record batch of its own."""
+
+_TOO_LARGE = error_reply(
+    Refused(Code.TOO_LARGE, "the answer is larger than a record: ask for less")
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -78,6 +86,8 @@ class Outbox:
         for to, payload in replies:
             if to.partition < self._partitions:
                 value = orjson.dumps({"ref": to.ref, **payload})
+                if len(value) > _MOST_BYTES:
+                    value = orjson.dumps({"ref": to.ref, "error": _TOO_LARGE})
                 by_partition[to.partition].append((to.to.encode(), value, NO_HEADERS))
         for partition, records in by_partition.items():
             await self._store(self._topics.replies, partition, records)

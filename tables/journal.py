@@ -11,6 +11,9 @@ from tables.rows import Position, position_header
 BATCH_BYTES = 900_000
 """Where a record batch is split, between two commands; the topics take more."""
 
+MOST_BYTES = 5 << 19
+"""What may be stored all or none, by `size_of`: with Kafka's own bytes it is less than the largest record batch."""
+
 _RECORD_OVERHEAD = 40
 
 Headers: TypeAlias = list[tuple[str, bytes]]
@@ -87,6 +90,12 @@ def pieces(sizes: Sequence[int], ends: Sequence[int]) -> Iterator[slice]:
             last = end
     if start < len(sizes):
         yield slice(start, len(sizes))
+
+
+def size_of(keys: Sequence[bytes], values: Sequence[bytes | None]) -> int:
+    """Bytes of records, roughly with what Kafka adds."""
+    content = sum(map(len, keys)) + sum(map(len, filter(None, values)))
+    return content + _RECORD_OVERHEAD * len(keys)
 
 
 def _headers(values: Sequence[bytes | None], places: Sequence[Position]) -> list[Headers]:

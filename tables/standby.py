@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import structlog
 from aiokafka import TopicPartition
@@ -12,6 +13,9 @@ from tables.partition import Partition
 from tables.reader import open_reader
 from tables.tasks import end
 
+CatchUp = Callable[[int], Awaitable[None]]
+"""Brings a partition up to the end of its log; one that can't be is built anew."""
+
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
@@ -20,9 +24,10 @@ _RETRY_SECONDS = 1.0
 class Standby:
     """Follows the log of some partitions and applies what it brings."""
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, catch_up: CatchUp) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
+        self._catch_up = catch_up
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, partitions: dict[int, Partition]) -> None:
@@ -40,13 +45,15 @@ class Standby:
         while True:
             try:
                 await self._follow(partitions)
-            except KafkaError as error:
+            except (KafkaError, TimeoutError) as error:
                 log.warning(
                     "a standby lost its log, trying again", topic=self._topic, reason=repr(error)
                 )
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _follow(self, partitions: dict[int, Partition]) -> None:
+        for number in partitions:
+            await self._catch_up(number)
         async with open_reader(self._bootstrap_servers) as consumer:
             consumer.assign([TopicPartition(self._topic, number) for number in partitions])
             for number, partition in partitions.items():

@@ -53,7 +53,7 @@ class JournaledTable(Table[bytes, bytes]):
         self._flush_seconds = flush_seconds
         self._bounds = bounds
         self._open: dict[int, Partition] = {}
-        self._standby = Standby(bootstrap_servers, self.log_topic)
+        self._standby = Standby(bootstrap_servers, self.log_topic, self.catch_up)
 
     def partition(self, number: int) -> Partition:
         """A partition's database, opened when it is first asked for."""
@@ -144,6 +144,10 @@ class _Recovery(Recovery):
 
 class JournaledTables(TableManager):
     """Faust's table manager with that recovery."""
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        await super().on_rebalance(*args, **kwargs)
+        cast("Any", self.app).lanes.allow()
 
     async def on_stop(self) -> None:
         # Lanes write to the tables: they end first.

@@ -79,7 +79,7 @@ def send(view: View, c: Send, moment: Moment, limits: Limits) -> Outcome:
     if state is None:
         return _first_message(c.mailbox, room.state, changes, moment)
     if row.seq > _untrimmed(state):
-        _trim_to(changes, c.mailbox, state, row.seq - state.policy.retain, moment)
+        _trim_to(view, changes, c.mailbox, state, row.seq - state.policy.retain, moment)
     return Outcome(changes, [], None)
 
 
@@ -196,15 +196,23 @@ def _fixed_readers(mailbox: str) -> tuple[str, ...]:
     return parsed.pair if parsed.kind == "direct" else (parsed.name,)
 
 
-def _trim_to(changes: list[Change], mailbox: str, state: State, upto: int, moment: Moment) -> int:
+def _trim_to(
+    view: View, changes: list[Change], mailbox: str, state: State, upto: int, moment: Moment
+) -> int:
     """Drop messages up to `upto`, as many as one command may; returns the new floor."""
     floor = min(upto, state.floor + TRIM_ROWS)
-    changes += [
-        Change(message_key(mailbox, seq), None) for seq in range(state.floor + 1, floor + 1)
-    ]
+    first = _first_kept(view, mailbox, state)
+    changes += [Change(message_key(mailbox, seq), None) for seq in range(first, floor + 1)]
     at = Position(moment.offset, len(changes))
     changes.append(Change(state_key(mailbox), msgspec.structs.replace(state, at=at, floor=floor)))
     return floor
+
+
+def _first_kept(view: View, mailbox: str, state: State) -> int:
+    """The first seq that may be kept: at its floor, what carried the head when a group was made anew."""
+    if state.generation > 1 and view.message(mailbox, state.floor) is not None:
+        return state.floor
+    return state.floor + 1
 
 
 def create(view: View, c: Create, moment: Moment, limits: Limits) -> Outcome:
@@ -230,8 +238,8 @@ def create(view: View, c: Create, moment: Moment, limits: Limits) -> Outcome:
     changes.put(state_key(c.mailbox), state)
     changes.put(member_key(c.mailbox, c.by), Member(_ANY, head, "owner", generation=generation))
     effects = [_subscribe(c.mailbox, c.by, moment.offset)]
-    if old is not None and old.floor < head - 1:
-        effects.append(_sweep(c.mailbox, old.floor, head - 1))
+    if old is not None and (first := _first_kept(view, c.mailbox, old)) < head:
+        effects.append(_sweep(c.mailbox, first - 1, head - 1))
     return Outcome(changes, effects, _standing(view, c.mailbox, state, (c.by,)))
 
 
@@ -385,7 +393,7 @@ def trim(view: View, c: Trim, moment: Moment, limits: Limits) -> Outcome:
     changes: list[Change] = []
     floor = state.floor
     if upto > floor:
-        floor = _trim_to(changes, c.mailbox, state, upto, moment)
+        floor = _trim_to(view, changes, c.mailbox, state, upto, moment)
     return Outcome(changes, [], {"mailbox": c.mailbox, "floor": floor, "more": floor < upto})
 
 

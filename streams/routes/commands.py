@@ -7,10 +7,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from streams.ids import NAME
-from streams.schemas import MailboxCommand, MailboxName, Members, Name, UserCommand
+from streams.schemas import MailboxCommand, MailboxName, Name, UserCommand
 from tables.keys import GATEWAY
 
-MAX_ROUTES = 1_000
+MAX_ROUTES = 100
 """Mailboxes or users that one announcement names: a command's rows are one record batch."""
 
 GatewayName = Annotated[str, Meta(pattern=rf"^{GATEWAY}{NAME}\Z")]
@@ -49,7 +49,7 @@ class AnnounceUsers(UserCommand, frozen=True, tag="announce"):
     """The same of users; `user` is the first of them."""
 
     gateway: Name
-    users: Members
+    users: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_ROUTES)]
     wanted: bool
 
 

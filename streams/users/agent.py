@@ -27,6 +27,7 @@ from streams.feeds import followers
 from streams.feeds.commands import FeedQuery, FollowersCommand, KeepSnapshot, Pushed, Seen
 from streams.feeds.limits import FeedLimits
 from streams.feeds.queries import answer_feed
+from streams.ids import SYSTEM
 from streams.routes import rules as routes
 from streams.routes.commands import AnnounceUsers, RenewUserLease
 from streams.routes.rules import Routes
@@ -156,6 +157,8 @@ def _totals(partition: Partition, prefix: bytes) -> dict[str, Total]:
 
 
 def _cursors(partition: Partition, query: UserQuery) -> dict[str, Any]:
+    if query.by not in (query.user, SYSTEM):
+        raise Refused(Code.FORBIDDEN, "cursors are their user's")
     cursors: list[dict[str, Any]] = []
     for key, value in partition.scan(
         cursor_key(query.user, ""), after=cursor_key(query.user, query.after)

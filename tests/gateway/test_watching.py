@@ -467,3 +467,20 @@ async def test_names_that_were_only_asked_about_are_forgotten(house_of: Open):
     for number in range(3_000):
         await bob.request("read", mailbox=f"direct:bob~nobody{number}", seq=0)
     assert len(house.hub.channels) <= 1_100
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"mailbox": "group:g", "after": 0, "before": 3}, "bad_request"),
+        ({"mailbox": "group:g", "place": [0, "group:g", 0]}, "bad_request"),
+        ({"after": 0}, "bad_request"),
+        ({"mailbox": "public:news"}, "forbidden"),
+        ({"mailbox": "user:alice"}, "not_member"),
+    ],
+)
+async def test_a_history_that_there_is_not_is_refused(house: House, asked, code):
+    bob = await house.connect("bob")
+    with pytest.raises(Refused) as refused:
+        await bob.request("history", **asked)
+    assert refused.value.code == code

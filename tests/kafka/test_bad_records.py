@@ -349,3 +349,26 @@ def test_a_user_in_the_name_of_another_is_refused(target: System):
     with pytest.raises(Refused) as refused:
         target.kafka.ask(read(by="mallory"))
     assert refused.value.code == "forbidden"
+
+
+def test_a_record_of_nearly_four_megabytes_is_refused(target: System):
+    key = GROUP.encode()
+    letters = target.kafka.ends("dead-letters")
+    partition = target.kafka.partition_of(GROUP)
+    value = b'{"type":"' + b"x" * 4_190_000 + b'"}'
+    offset = target.kafka.put("mailbox-commands", key, value, partition)
+    still_decides(target, "mailbox-commands", partition)
+    assert letter_of(target, letters, "mailbox-commands", partition, offset)
+
+
+def test_a_publish_that_is_larger_than_a_batch_stops_nobody(target: System):
+    mailbox = f"public:{unique('p')}"
+    values = [chr(ord("a") + n % 26) * 195 + f"{n:05d}" for n in range(200)]
+    publish = {
+        "type": "publish", "mailbox": mailbox, "by": "olga", "id": new_id(), "title": "t",
+        "body": "x" * 1_000_000,
+        "audience": {"any": [{"claim": "c", "in": values} for _ in range(60)]},
+    }  # fmt: skip
+    partition = target.kafka.partition_of(mailbox)
+    target.kafka.put("mailbox-commands", mailbox.encode(), orjson.dumps(publish), partition)
+    still_decides(target, "mailbox-commands", partition)

@@ -194,7 +194,7 @@ def test_without_an_address_nothing_is_answered(writer):
     sends = [command("close", 2, "bob"), command("mute", 3, until=5)]
     silent = [{name: c[name] for name in c if name != "reply"} for c in sends]
     batch = writer.decide(records(*silent, start=2))
-    assert batch.answers() == []
+    assert list(batch.answers()) == []
     assert batch.outcomes == {"forbidden": 1, "done": 1}
 
 

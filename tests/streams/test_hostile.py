@@ -1,8 +1,13 @@
 """Commands that are meant to stop a worker."""
 
+import gc
+import tracemalloc
+from contextlib import contextmanager
+
 import orjson
 import pytest
 
+from streams.batches import Batch
 from streams.errors import Code, Malformed
 from tests.tables.logs import Log, Record, Writer, agent, open_partition
 
@@ -72,7 +77,50 @@ def test_a_ref_that_no_answer_can_carry_is_refused(ref):
 def test_waiting_as_long_as_told_is_enough(writer):
     decide(writer, raw("create", policy='{"member_rate":[3,1]}'), raw("send", 2, body="1"))
     refused = decide(writer, raw("send", 3, body="1", reply='{"to":"gw","partition":0,"ref":1}'))
-    wait = refused.answers()[0].payload["error"]["retry_after"]
+    wait = next(refused.answers()).payload["error"]["retry_after"]
     offset = writer.partition.progress.at.offset + 1
     later = Record(offset, 1_000 + round(wait * 1_000), GROUP.encode(), raw("send", 3, body="1"))
     assert writer.decide([later]).outcomes == {"done": 1}
+
+
+@contextmanager
+def remembers_less_than(limit):
+    """All that is still in memory of what the block made has fewer bytes."""
+    tracemalloc.start()
+    try:
+        yield
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < limit
+    finally:
+        tracemalloc.stop()
+
+
+def test_long_names_of_bad_records_are_not_remembered(writer):
+    with remembers_less_than(1 << 20):
+        for number in range(100):
+            name = f"{number}" + "x" * 100_000
+            command = {"type": "send", "mailbox": GROUP, "by": name, "id": ID, "body": 1}
+            assert decide(writer, orjson.dumps(command)).dead_letters
+
+
+def test_long_places_in_a_list_of_members_are_not_remembered(writer):
+    decide(writer, raw("create"))
+    with remembers_less_than(1 << 20):
+        for number in range(100):
+            question = {
+                "type": "query", "mailbox": GROUP, "by": "ann", "what": "members",
+                "after_member": f"{number}" + "x" * 100_000,
+                "reply": {"to": "gw", "partition": 0, "ref": 1},
+            }  # fmt: skip
+            list(decide(writer, orjson.dumps(question)).answers())
+
+
+def test_commands_that_change_nothing_fill_a_batch_as_well(writer):
+    members = "[" + ",".join(f'"user{number}"' for number in range(1_000)) + "]"
+    decide(writer, raw("create"), raw("join", 2, members=members))
+    start = writer.partition.progress.at.offset + 1
+    joins = [
+        Record(start + n, 1_000, GROUP.encode(), raw("join", 2, members=members))
+        for n in range(100)
+    ]
+    assert Batch(agent(), writer.partition).decide(joins) < 10

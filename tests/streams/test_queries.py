@@ -393,3 +393,11 @@ def test_a_cursor_in_a_public_mailbox_is_listed_with_what_waits(tmp_path):
     assert (cursor["mailbox"], cursor["read"], cursor["deferred"]) == (NEWS, 9, [7])
     assert (cursor["day"], cursor["today"]) == (20_000, 1)
     partition.close()
+
+
+def test_cursors_are_their_users(tmp_path):
+    partition = open_partition(tmp_path)
+    with pytest.raises(Refused) as refused:
+        asked(partition, by="mallory")
+    assert refused.value.code == "forbidden"
+    partition.close()

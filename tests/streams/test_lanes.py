@@ -1,0 +1,114 @@
+"""What a lane says of itself, and what it holds in memory while it answers."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+import orjson
+
+from streams import metrics
+from streams.lanes import Lane, Line
+from tests.tables.logs import Log, Record, Writer, agent, open_partition, records_of
+
+GROUP = "group:g"
+ID = "00000000-0000-4000-8000-00000000000"
+COMMITTED = 5_000_000
+
+
+class Outbox:
+    """Takes answers, and remembers how many bytes came at once."""
+
+    def __init__(self):
+        self.sizes = []
+
+    async def replies(self, replies):
+        self.sizes.append(sum(len(orjson.dumps(one.payload)) for one in replies))
+        await asyncio.sleep(0)
+
+
+class App:
+    """A worker whose group has committed all there is."""
+
+    settings = SimpleNamespace(partitions=8, bootstrap_servers="")
+
+    def __init__(self):
+        self.outbox = Outbox()
+        self.consumer = self.bounds = self
+
+    async def committed(self, tp):
+        return COMMITTED
+
+    async def first(self, *tp):
+        return 0
+
+    async def end(self, *tp):
+        return COMMITTED
+
+
+class Table:
+    """A table of one partition that is restored at once, or never."""
+
+    name, log_topic = "mailbox", "log"
+
+    def __init__(self, partition=None, *, restored=False):
+        progress = SimpleNamespace(next_offset=0, displaced=())
+        self._partition = partition or SimpleNamespace(progress=progress, scan=lambda *_: ())
+        self._restored = restored
+
+    def partition(self, number):
+        return self._partition
+
+    async def catch_up(self, number):
+        if not self._restored:
+            await asyncio.Event().wait()
+
+
+def lane_of(app, table, number):
+    return Lane(app, Line("commands", agent(), table, lambda key: None), number)
+
+
+async def test_a_lane_that_has_nothing_to_do_says_where_it_stands():
+    lane = lane_of(App(), Table(restored=True), 3)
+    try:
+        async with asyncio.timeout(5):
+            while not lane.restored:
+                await asyncio.sleep(0.01)
+        labels = {"topic": "commands", "partition": "3"}
+        done = metrics.REGISTRY.get_sample_value("readcast_lane_done_offset", labels)
+        assert done == COMMITTED
+    finally:
+        await lane.stop()
+
+
+async def test_a_lane_that_was_idle_is_not_stalled_by_its_next_record():
+    lane = lane_of(App(), Table(), 3)
+    lane.active_at = time.monotonic() - 3_600
+    lane.offer([Record(COMMITTED, 0, b"group:g", b"{}")])
+    try:
+        assert not lane.stalled
+    finally:
+        await lane.stop()
+
+
+async def test_answers_of_a_batch_are_not_in_memory_all_at_once(tmp_path):
+    partition = open_partition(tmp_path)
+    send = {"type": "send", "mailbox": GROUP, "by": "ann", "id": ID + "1", "body": "x" * 1_000_000}
+    create = {"type": "create", "mailbox": GROUP, "by": "ann", "id": ID + "0"}
+    Writer(partition, Log()).decide(records_of([(0, create), (0, send)]))
+    app = App()
+    lane = lane_of(app, Table(partition), 0)
+    lane._place = None
+    lane._forwarded = partition.progress.next_offset
+    question = {
+        "type": "query", "mailbox": GROUP, "by": "ann", "what": "history", "limit": 1,
+        "reply": {"to": "gw", "partition": 0, "ref": 1},
+    }  # fmt: skip
+    records = records_of([(0, question)] * 200, 2)
+    try:
+        while records:
+            records = records[await lane._process(records) :]
+        assert len(app.outbox.sizes) > 1
+        assert max(app.outbox.sizes) < 64 << 20
+    finally:
+        await lane.stop()
+        partition.close()

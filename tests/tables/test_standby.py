@@ -1,0 +1,95 @@
+"""A standby whose folder was left for long."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+from streams.pipeline import app
+from tables import standby, table
+from tables.options import rocksdb_options
+from tests.tables.logs import AnyLayout, Log, Writer, contents, open_partition, rebuild, records_of
+
+GROUP = "group:g"
+ID = "00000000-0000-4000-8000-00000000000"
+DAYS = 86_400
+
+
+class Reader:
+    """A consumer of one partition whose log is `records`."""
+
+    def __init__(self, records):
+        self._records = records
+        self._position = 0
+
+    def assign(self, partitions):
+        (self._tp,) = partitions
+
+    def seek(self, tp, offset):
+        self._position = offset
+
+    async def getmany(self, timeout_ms):
+        await asyncio.sleep(0)
+        found = [record for record in self._records if record.offset >= self._position]
+        if not found:
+            await asyncio.sleep(timeout_ms / 1_000)
+            return {}
+        self._position = found[-1].offset + 1
+        return {self._tp: found}
+
+
+class Bounds:
+    def __init__(self, end):
+        self._end = end
+
+    async def end(self, topic, partition):
+        return self._end
+
+
+async def test_a_standby_whose_folder_is_too_old_is_built_anew(tmp_path, monkeypatch):
+    def command(number, type_, **fields):
+        return 1_000, {
+            "type": type_,
+            "mailbox": GROUP,
+            "by": "ann",
+            "id": f"{ID}{number}",
+            **fields,
+        }
+
+    steps = [command(0, "create"), command(1, "join", members=["bob"])]
+    old = open_partition(tmp_path, "old")
+    log = Log()
+    Writer(old, log).decide(records_of(steps))
+    # Eight days ago this worker was stopped. Since then bob has left, and compaction has forgotten that.
+    old._progress = old._progress._replace(kept=time.time() - 8 * DAYS)
+    owner = open_partition(tmp_path, "owner")
+    writer = Writer(owner, log)
+    writer.catch_up()
+    writer.decide(records_of([command(2, "leave", members=["bob"]), command(3, "send", body=1)], 2))
+    records = log.compacted(tombstones=False)
+
+    @asynccontextmanager
+    async def open_reader(servers):
+        yield Reader(records)
+
+    async def read_range(servers, topic, partition, start, stop):
+        yield [record for record in records if start <= record.offset < stop]
+
+    monkeypatch.setattr(standby, "open_reader", open_reader)
+    monkeypatch.setattr(table, "read_range", read_range)
+    followed = table.JournaledTable(
+        app, name="old", layout=AnyLayout(), partitions=1, bootstrap_servers="",
+        bounds=Bounds(log.next_offset), options=rocksdb_options(4 << 20, 4 << 20), flush_seconds=600,
+    )  # fmt: skip
+    followed._open[0] = old
+    followed._standby.follow({0: old})
+    async with asyncio.timeout(5):
+        while old.progress.next_offset < log.next_offset:
+            await asyncio.sleep(0.01)
+    await followed._standby.stop()
+    # The partition is taken over.
+    await followed.catch_up(0)
+    try:
+        assert contents(old) == rebuild(tmp_path, records)[0]
+    finally:
+        old.close()
+        owner.close()
