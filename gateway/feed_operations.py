@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
@@ -45,6 +47,7 @@ class FeedOperations:
         self._pages = pages
         self._settings = settings
         self._ask = partial(shows.ask, requests)
+        self._turns: WeakValueDictionary[tuple[Session, str], asyncio.Lock] = WeakValueDictionary()
         self.handlers: dict[type[wire.Frame], Handle] = {
             wire.MakePost: self._post,
             wire.EditPost: self._edit,
@@ -109,14 +112,23 @@ class FeedOperations:
         session.spawn(self._follow_one_more(session, frame), frame.ref)
 
     async def _follow_one_more(self, session: Session, frame: wire.Follow) -> None:
-        if await self._sources.following(session.user.name) >= MAX_FOLLOWS:
-            raise Refused(Code.CONFLICT, f"a user follows at most {MAX_FOLLOWS:,} authors")
-        command = commands.Follow(**self._to_outbox(frame.author, session))
-        await self._ask(session, frame, command, partial(self._followed, session, frame))
+        async with self._turn(session, frame):
+            if await self._sources.following(session.user.name) >= MAX_FOLLOWS:
+                raise Refused(Code.CONFLICT, f"a user follows at most {MAX_FOLLOWS:,} authors")
+            command = commands.Follow(**self._to_outbox(frame.author, session))
+            await self._ask(session, frame, command, partial(self._followed, session, frame))
 
     async def _unfollow(self, session: Session, frame: wire.Unfollow) -> None:
-        command = commands.Unfollow(**self._to_outbox(frame.author, session))
-        await self._ask(session, frame, command, partial(self._followed, session, frame))
+        session.spawn(self._follow_no_more(session, frame), frame.ref)
+
+    async def _follow_no_more(self, session: Session, frame: wire.Unfollow) -> None:
+        async with self._turn(session, frame):
+            command = commands.Unfollow(**self._to_outbox(frame.author, session))
+            await self._ask(session, frame, command, partial(self._followed, session, frame))
+
+    def _turn(self, session: Session, frame: wire.AuthorFrame) -> asyncio.Lock:
+        """What a session says of one author is done in order, whatever has to be asked before."""
+        return self._turns.setdefault((session, frame.author), asyncio.Lock())
 
     def _followed(self, session: Session, frame: wire.AuthorFrame, answer: Answer) -> list[bytes]:
         self._feeds.drop(session.user.name)

@@ -17,6 +17,7 @@ from gateway import wire
 from gateway.boards import Boards, PublicBoard
 from gateway.boxes import NoticesPage, User
 from streams.public.board import Notice
+from streams.users.layout import COUNTED
 from tables.rows import ORIGIN, Cursor
 
 NO_CURSOR = Cursor(at=ORIGIN)
@@ -81,6 +82,8 @@ def found(board: PublicBoard, user: User, before: int | None = None) -> Iterator
     """What has been shown to the user and still stands, newest first."""
     cursor, now, claims = cursor_of(user, board.mailbox), now_ms(), claims_of(user)
     waiting, opened = set(cursor.deferred), set(cursor.opened)
+    # Whether older ones were opened is recorded no more: they are not unread for ever.
+    recorded_from = board.board.head - COUNTED + 1
     for notice in board.board.newest(before):
         publish = notice.entry.seq
         is_shown = (board.mailbox, publish) in user.shown
@@ -88,7 +91,7 @@ def found(board: PublicBoard, user: User, before: int | None = None) -> Iterator
             continue
         entry = _reaches_at(notice, user.name, claims)
         if entry is not None and (is_shown or (entry <= cursor.read and entry not in waiting)):
-            yield Found(board, notice, entry, publish in opened)
+            yield Found(board, notice, entry, publish in opened or publish < recorded_from)
 
 
 def page_json(

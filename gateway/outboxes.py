@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from gateway.interest import EVERYTHING, Interest
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MAX_AHEAD = 1_000
 """Changes of one author whose rows may be on their way."""
+
+MAX_DELETED = 10_000
+"""Deletions answered here that are remembered, whoever's feed is in memory: answers no longer name the post."""
 
 POST_BYTES = 400
 """What a post takes besides its JSON."""
@@ -40,18 +43,11 @@ class Post:
         self.gone = bool(row.recalled)
 
 
-class Ahead(NamedTuple):
-    """A change of a post: where it was decided, and whether the post is gone by then."""
-
-    at: Position
-    gone: bool
-
-
 class Outbox:
     """The posts of an author whom feeds in memory show.
 
     views: these feeds. head: the last seq that the log has brought since somebody looks.
-    ahead: changes that were answered here, while the log may still be on its way there, by seq.
+    ahead: where changes were decided that were answered here, while the log may still be on its way there, by seq.
     """
 
     __slots__ = ("ahead", "head", "posts", "views")
@@ -60,7 +56,7 @@ class Outbox:
         self.views: set[View] = set()
         self.posts: WeakValueDictionary[int, Post] = WeakValueDictionary()
         self.head = 0
-        self.ahead: dict[int, Ahead] = {}
+        self.ahead: dict[int, Position] = {}
 
     def passes(self, seq: int, *, is_change: bool) -> bool:
         """Go on to a post that the log brings; False if one before it is missing.
@@ -73,10 +69,10 @@ class Outbox:
         self.head = max(self.head, seq)
         return follows
 
-    def expect(self, seq: int, at: Position, *, gone: bool) -> None:
+    def expect(self, seq: int, at: Position) -> None:
         """Take older rows of a post for what they are, until the one decided at `at` has come."""
-        before = self.ahead.pop(seq, None)
-        self.ahead[seq] = Ahead(at, gone or (before is not None and before.gone))
+        self.ahead.pop(seq, None)
+        self.ahead[seq] = at
         if len(self.ahead) > MAX_AHEAD:
             del self.ahead[next(iter(self.ahead))]
 
@@ -92,6 +88,7 @@ class Outboxes:
         self._interest = interest
         self._outboxes: dict[str, Outbox] = {}
         self._ready: OrderedDict[Post, int] = OrderedDict()
+        self._deleted: OrderedDict[tuple[str, int], None] = OrderedDict()
         self.bytes = 0
 
     def get(self, author: str) -> Outbox | None:
@@ -140,11 +137,11 @@ class Outboxes:
         elif row.at > post.at:
             self.forget(post)
             post.set(row)
+        post.gone = post.gone or (row.sender, row.seq) in self._deleted
         ahead = outbox.ahead.get(row.seq)
-        if ahead is not None and row.at < ahead.at:
+        if ahead is not None and row.at < ahead:
             # Older than what was answered: a page that needs it asks for it.
             self.forget(post)
-            post.gone = post.gone or ahead.gone
         else:
             outbox.ahead.pop(row.seq, None)
             self._keep(post, row)
@@ -155,6 +152,10 @@ class Outboxes:
 
         Returns the post, if what is known of it is older.
         """
+        if gone:
+            self._deleted[post.author, post.seq] = None
+            if len(self._deleted) > MAX_DELETED:
+                self._deleted.popitem(last=False)
         outbox = self._outboxes.get(post.author)
         if outbox is None:
             return None
@@ -162,7 +163,7 @@ class Outboxes:
         if at is not None:
             if known is not None and known.at >= at:
                 return None
-            outbox.expect(post.seq, at, gone=gone)
+            outbox.expect(post.seq, at)
         if known is not None:
             self.forget(known)
             known.gone = known.gone or gone

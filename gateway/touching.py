@@ -294,7 +294,12 @@ class Touching:
         cursor, local, now = cursor_of(user, board.mailbox), self._local(user), now_ms()
         passed = max(cursor.read, user.passed.get(board.mailbox, 0))
         coming = _coming(board, user.name, claims, passed, now)
-        waiting = board.board.waiting(cursor.deferred, now)
+        waiting = [
+            one
+            for one in board.board.waiting(cursor.deferred, now)
+            # What nobody here may be shown goes on waiting for a session that may.
+            if one.over or reaches_at(board.board.notices[one.publish], user) is not None
+        ]
         if not coming:
             # Later stages reach at later entries: these need no second look.
             user.passed[board.mailbox] = board.board.head
@@ -347,6 +352,9 @@ def _coming(
 
 
 def _today(user: User, local: int) -> int:
-    """How many have touched the user on this day, in all public mailboxes."""
+    """How many have touched the user on this day, in all public mailboxes.
+
+    Where it is still yesterday, what has come on the user's next day counts: their rows know no other.
+    """
     day = disturbance.day_of(local)
-    return sum(row.today for row in user.cursors.values() if row.day == day)
+    return sum(row.today for row in user.cursors.values() if row.day >= day)

@@ -236,12 +236,14 @@ def post(outbox: _Outbox, c: Post) -> Outcome:
     arrival, early = advance(head.arrival, pace, outbox.now * 1_000)
     if early and c.by != SYSTEM:
         refuse(early)
+    # Pages find their place by time: it never goes back, whatever a broker's clock does.
+    last = outbox.view.message(c.mailbox, head.seq)
     row = Message(
         ORIGIN,
         head.seq + 1,
         c.id,
         outbox.author,
-        outbox.now,
+        outbox.now if last is None else max(outbox.now, last.ts),
         c.body,
         (arrival, 0),
         state=c.state or "",

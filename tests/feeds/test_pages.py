@@ -12,7 +12,8 @@ from streams.feeds import authors
 from streams.feeds.limits import FeedLimits
 from tests.feeds.commands import DAY, READERS, Actors
 from tests.feeds.model import Model
-from tests.feeds.world import MAILBOXES, USERS, World
+from tests.feeds.world import MAILBOXES, PARTITIONS, USERS, World
+from tests.rules.commands import uuid_of
 
 some = settings(
     max_examples=30,
@@ -114,3 +115,22 @@ def test_a_visit_misses_and_doubles_nothing_while_everything_goes_on(tmp_path, m
                     set(visited), key=lambda post: (-post[0], -post[1], post[2])
                 )
                 assert before & play.visible(user) <= set(visited)
+
+
+async def test_no_post_is_missing_when_the_brokers_time_goes_back(tmp_path):
+    with World(tmp_path, FeedLimits(mode="pull", partitions=PARTITIONS)) as world:
+        common = {"mailbox": "author:ann", "id": uuid_of(1)}
+        world.send({"type": "follow", **common, "by": "eva"})
+        for number in (2, 3):
+            post = {"type": "post", "mailbox": "author:ann", "by": "ann", "body": number}
+            world.send({**post, "id": uuid_of(number)})
+            world.now -= 5
+        world.drain(MAILBOXES, USERS)
+        found, last = [], None
+        while True:
+            page = await world.page("eva", last, 1)
+            found += [row.seq for row in page.posts]
+            last = page.last
+            if last is None:
+                break
+        assert sorted(found) == [1, 2]

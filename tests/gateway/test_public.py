@@ -106,7 +106,7 @@ async def test_what_has_not_reached_somebody_is_not_found_and_not_opened(house: 
     await quiet(house, alice)
     assert (await alice.request("notices"))["notices"] == []
     assert await alice.refusal("open", mailbox=NEWS, publish=1) == "not_found"
-    assert await alice.refusal("history", mailbox=NEWS) == "not_member"
+    assert await alice.refusal("history", mailbox=NEWS) == "forbidden"
     assert await alice.refusal("watch", mailbox=NEWS) == "forbidden"
 
 
@@ -555,3 +555,57 @@ async def test_a_row_that_comes_after_its_answer_is_waited_for(house: House):
     house.pipeline.go_on()
     await quiet(house, alice)
     assert (shown(alice), len(touches(house))) == ([1, 2], 2)
+
+
+async def test_what_waited_goes_on_waiting_for_claims_that_it_is_for(house: House):
+    alice, olga = await house.synced("alice", platform="ios"), await operator(house)
+    touching = house.gateway._touching
+    touching._calm = type(touching._calm)(cap=0)
+    await publish(olga, audience={"claim": "platform", "in": ["ios"]})
+    await until(lambda: house.pipeline.cursors["alice"][NEWS].deferred == (1,))
+    touching._calm = type(touching._calm)()
+    # In the morning there is only the desktop.
+    await alice.hello(house.token("alice", platform="linux"))
+    touching._look_at(house.gateway._users.get("alice"), asyncio.get_running_loop().time())
+    await asyncio.sleep(1.5)
+    await quiet(house, alice)
+    assert shown(alice) == []
+    assert [one.touched for one in touches(house) if one.touched] == []
+    await alice.hello(house.token("alice", platform="ios"))
+    await alice.expect("notice", publish=1, again=False)
+
+
+async def test_a_cap_holds_for_who_goes_to_a_time_zone_where_it_is_still_yesterday(house_of: Open):
+    house = await house_of(daily_cap=1)
+    olga = await operator(house)
+    east = await house.synced("alice", utc_offset=720)
+    await publish(olga)
+    await east.expect("notice", publish=1)
+    await quiet(house, east)
+    west = await house.synced("alice", utc_offset=-720)
+    for _ in range(4):
+        await publish(olga)
+        await quiet(house, east, west)
+    # One a day: at most one of the day in the east, and one of the day before in the west.
+    assert len(shown(east)) <= 2
+
+
+async def test_what_was_opened_does_not_become_unread_again(house: House):
+    olga, alice = await operator(house), await house.synced("alice")
+    await publish(olga)
+    await alice.expect("notice", publish=1)
+    await quiet(house, alice)
+    await alice.request("open", mailbox=NEWS, publish=1)
+    await until(lambda: 1 in house.pipeline.cursors["alice"][NEWS].opened)
+    assert (await alice.sync())[NEWS]["unread"] == 0
+    for _ in range(1_000):
+        house.pipeline.decide(msgspec.structs.replace(a_publish(), release=Reach()))
+    newest = await publish(olga)
+    await alice.expect("notice", publish=newest)
+    await quiet(house, alice)
+    await alice.request("open", mailbox=NEWS, publish=newest)
+    await until(lambda: newest in house.pipeline.cursors["alice"][NEWS].opened)
+    assert (await alice.request("open", mailbox=NEWS, publish=1))["op"] == "opened"
+    found = (await alice.request("notices"))["notices"]
+    assert [(one["publish"], one["opened"]) for one in found] == [(newest, True), (1, True)]
+    assert (await alice.sync())[NEWS]["unread"] == 0

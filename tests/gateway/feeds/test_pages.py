@@ -415,3 +415,22 @@ async def test_who_looks_hears_what_came_while_their_feed_was_out_of_memory(feed
     house.pipeline.post("ann")
     assert len((await two.request("feed"))["posts"]) == 3
     await one.expect("new_posts", count=1)
+
+
+async def test_an_unfollow_right_after_a_follow_comes_after_it(house):
+    eva = await house.connect("eva")
+    first = await eva.post("follow", author="ann")
+    second = await eva.post("unfollow", author="ann")
+    for ref in (first, second):
+        assert (await eva.answer(ref))["op"] == "done"
+    assert (await eva.request("author", author="ann"))["follows"] is False
+
+
+async def test_a_deleted_post_stays_gone_when_its_feed_is_loaded_anew(house, ann):
+    await ann.request("feed")
+    house.pipeline.logs_stand_still = True
+    posted = await ann.request("post", body=1)
+    await ann.request("delete", post=posted["post"])
+    await ann.request("follow", author="bob")
+    assert (await ann.request("feed"))["posts"] == []
+    await shows_whatever_the_log_brings(house, ann)
