@@ -16,25 +16,31 @@ from rich.console import Console
 
 from bench.processes import stop_on_sigterm
 from load.chat import chat
+from load.crew import CrewError
 from load.plan import Plan, sizes
 from load.report import Report
-from load.soak import soak
+from load.soak import TooBusy, soak
 from load.storm import storm
 from load.system import System, running
 
+SECRET = "READCAST_AUTH_SECRET"
 SIGNALS = {"term": signal.SIGTERM, "kill": signal.SIGKILL}
 GROUPS = {"chat": "100x10", "storm": "100x100", "soak": "100x10"}
 RATES = {"chat": 100.0, "storm": 50.0, "soak": 0.0}
 
 
 def main() -> int:
-    """Exit code 1 if a promise was broken: a message lost, doubled or out of order."""
+    """Exit code 1 if a promise was broken: a message lost, doubled or out of order; 2 without a result."""
     given = parse()
     stop_on_sigterm()
     console = Console()
-    with started(given) as system:
-        plan = make_plan(given, system)
-        done = asyncio.run(carry_out(given, plan, console, system))
+    try:
+        with started(given) as system:
+            plan = make_plan(given, system)
+            done = asyncio.run(carry_out(given, plan, console, system))
+    except (CrewError, TooBusy) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     page = done.save()
     if given.docs:
         done.draw(given.docs)
@@ -52,7 +58,10 @@ def parse() -> argparse.Namespace:
         ("soak", "half of the highest rate for long: memory and latency over time"),
     ):
         add_options(ways.add_parser(way, help=says, description=says), way)
-    return parser.parse_args()
+    given = parser.parse_args()
+    if getattr(given, "url", None) and not os.environ.get(SECRET):
+        parser.error(f"--url needs {SECRET}, the secret of that gateway")
+    return given
 
 
 def add_options(parser: argparse.ArgumentParser, way: str) -> None:
@@ -92,7 +101,7 @@ def add_options(parser: argparse.ArgumentParser, way: str) -> None:
         )
         option(
             "--url",
-            help="ws://host:port/ws of a gateway; its secret is READCAST_AUTH_SECRET "
+            help=f"ws://host:port/ws of a gateway; its secret is {SECRET} "
             "(default: a broker, a worker and a gateway of our own)",
         )
     elif way == "storm":
@@ -119,7 +128,7 @@ def started(given: argparse.Namespace) -> Iterator[System | None]:
 def make_plan(given: argparse.Namespace, system: System | None) -> Plan:
     return Plan(
         url=system.url if system else given.url,
-        secret=system.secret if system else os.environ["READCAST_AUTH_SECRET"],
+        secret=system.secret if system else os.environ[SECRET],
         run=f"l{uuid.uuid4().hex[:8]}",
         sizes=given.groups,
         rate=given.rate,

@@ -29,7 +29,7 @@ class Moment(msgspec.Struct):
 
 
 class CrewError(Exception):
-    """A process of clients has ended before its time; what it said is above."""
+    """Clients can't do what they were told to; the message says why, or what they said is above."""
 
 
 class Crew:
@@ -46,6 +46,7 @@ class Crew:
         self._processes: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []
         self._done: dict[str, int] = {}
+        self._failed = ""
         self._news = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -110,6 +111,8 @@ class Crew:
         return int(time.monotonic() - self.began)
 
     def _check(self) -> None:
+        if self._failed:
+            raise CrewError(self._failed)
         for process in self._processes:
             if process.returncode is not None:
                 raise CrewError(f"a process of clients ended with code {process.returncode}")
@@ -119,6 +122,7 @@ class Crew:
         while line := await process.stdout.readline():
             note = decode_note(line)
             self._online[number] = note.online
+            self._failed = self._failed or note.failed
             self.total.merge(note.tally)
             moment = self._moment()
             moment.tally.merge(note.tally)

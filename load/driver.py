@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import sys
 import time
@@ -20,6 +21,7 @@ import uvloop
 from load.member import Member
 from load.plan import Plan
 from load.tally import Tally
+from readcast import ReadcastError
 
 AT_ONCE = 50
 """Clients that connect, found or watch at the same time."""
@@ -34,9 +36,13 @@ Order = Literal["connect", "found", "watch", "go", "stop", "settle", "leave"]
 
 
 class Note(msgspec.Struct):
-    """done: the order that is carried out. tally: what was counted since the last note."""
+    """done: the order that is carried out. tally: what was counted since the last note.
+
+    failed: why the order that was given can't be carried out; the process ends.
+    """
 
     done: str = ""
+    failed: str = ""
     online: int = 0
     tally: Tally = msgspec.field(default_factory=Tally)
 
@@ -57,7 +63,11 @@ class Driver:
         """Until there are no more orders."""
         reporting = asyncio.create_task(self._report())
         while order := (await orders.readline()).decode().strip():
-            await self._carry_out(order)
+            try:
+                await self._carry_out(order)
+            except (ReadcastError, ConnectionError) as error:
+                self._note(failed=str(error))
+                break
             self._note(order)
         reporting.cancel()
 
@@ -129,10 +139,10 @@ class Driver:
             await asyncio.sleep(1 - time.time() % 1)  # the same seconds in all processes
             self._note()
 
-    def _note(self, done: str = "") -> None:
+    def _note(self, done: str = "", failed: str = "") -> None:
         tally, self._tally = self._tally, Tally()
         online = sum(member.client.connected for member in self._members)
-        sys.stdout.buffer.write(msgspec.json.encode(Note(done, online, tally)) + b"\n")
+        sys.stdout.buffer.write(msgspec.json.encode(Note(done, failed, online, tally)) + b"\n")
         sys.stdout.buffer.flush()
 
 
@@ -147,4 +157,6 @@ async def drive(process: int) -> None:
 
 
 if __name__ == "__main__":
+    # Thousands of clients lose their connections on purpose.
+    logging.getLogger("readcast").setLevel(logging.ERROR)
     uvloop.run(drive(int(sys.argv[1])))

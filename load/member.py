@@ -16,6 +16,7 @@ from readcast import Client, ReadcastError
 from readcast.websocket import Take, WebSocket, dial
 
 TOKEN_SECONDS = 12 * 3_600
+CONNECT_SECONDS = 30
 JOINED_AT_ONCE = 1_000
 UNLIMITED = {"mailbox_rate": [1_000_000, 1_000_000], "member_rate": [1_000_000, 1_000_000]}
 SLOW_PAUSE, SLOW_READ = 1.0, 0.02
@@ -31,6 +32,7 @@ class Member:
         self._tally = tally
         self._socket: WebSocket
         self._welcomed = False
+        self._reason = "no answer"
         self._begin: int | None = None
         self._seq = 0
         self._missing: set[int] = set()
@@ -50,8 +52,13 @@ class Member:
         )
 
     async def connect(self) -> None:
-        """Come in, and do what a slow or a restless one does."""
-        await self.client.__aenter__()
+        """Come in, and do what a slow or a restless one does; ConnectionError if that takes too long."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self.client.__aenter__()
+        except TimeoutError:
+            wanted = f"no connection to {self._plan.url} within {CONNECT_SECONDS} s"
+            raise ConnectionError(f"{wanted}: {self._reason}") from None
         if self._plan.is_slow(self._number):
             self._tasks.append(asyncio.create_task(self._dawdle()))
         if self._plan.is_restless(self._number):
@@ -148,6 +155,7 @@ class Member:
         elif op == "resumed":
             count(self._tally().back, time.monotonic_ns() // 100_000_000)
         elif op == "disconnected":
+            self._reason = event["reason"]
             count(self._tally().disconnected, str(event["code"]))
         elif op == "reset":
             self._tally().reset += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import time
 import uuid
 from collections import Counter, deque
@@ -18,6 +19,8 @@ from readcast.connection import Connection, Dial, Lost
 from readcast.errors import Closed, ReadcastError, Refused, Unanswered
 from readcast.inflow import Event, Inflow
 from readcast.websocket import BROKEN, Ending, HandshakeRefused, dial
+
+log = logging.getLogger(__name__)
 
 DRAINING, EXPIRED = 4002, 4502
 FINAL_CLOSES = range(4500, 5000)
@@ -283,7 +286,12 @@ class Client:
                 code = FINAL_ENDINGS.get(ending.code, "refused")
                 self._finish(Closed(code, ending.reason, ending.code))
                 return
-            await asyncio.sleep(self._pause(ending))
+            pause = self._pause(ending)
+            log.warning(
+                "no connection to %s (%s %s), trying again in %.1f s",
+                *(self._url, ending.code, ending.reason, pause),
+            )
+            await asyncio.sleep(pause)
             self._attempt += 1
 
     def _is_final(self, ending: Ending) -> bool:

@@ -284,12 +284,16 @@ async def test_closing_ends_the_iteration_and_what_waits(
         await alice.request("ping")
 
 
-async def test_connecting_waits_for_a_gateway(stack: System, own_gateway: Callable[..., Gateway]):
+async def test_connecting_waits_for_a_gateway_and_says_so(
+    stack: System, own_gateway: Callable[..., Gateway], caplog: pytest.LogCaptureFixture
+):
     gateway = own_gateway()
     await asyncio.to_thread(gateway.stop)
     entering = asyncio.create_task(
         client(stack, unique("alice"), gateway.ws, backoff=QUICK).__aenter__()
     )
+    while f"no connection to {gateway.ws}" not in caplog.text:
+        await asyncio.sleep(0.05)
     gateway.start()
     alice = await entering
     assert alice.connected

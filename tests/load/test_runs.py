@@ -2,7 +2,10 @@
 
 import asyncio
 import io
+import os
 import signal
+import subprocess
+import sys
 import uuid
 import xml.etree.ElementTree as ET
 
@@ -10,13 +13,15 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from load import member as members
 from load import report as reports
 from load import storm as storms
 from load.chat import chat
 from load.plan import Plan
 from load.report import Report, html, plots
 from load.storm import storm
-from tests.processes import Gateway, System
+from load.tally import Tally
+from tests.processes import HOST, ROOT, Gateway, System, ports
 
 CLIENTS = 60
 LIMIT_SECONDS = 240
@@ -100,3 +105,27 @@ async def test_a_report_is_complete_in_itself(stack: System, monkeypatch, tmp_pa
     kept = msgspec.json.decode(page.with_suffix(".json").read_bytes(), type=Report)
     assert kept.total == done.total
     assert stack.secret not in page.with_suffix(".json").read_text()
+
+
+async def test_a_gateway_that_is_not_there_is_given_up(
+    stack: System, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(members, "CONNECT_SECONDS", 1)
+    nobody = f"ws://{HOST}:{ports.take()}/ws"
+    member = members.Member(plan(stack, nobody), 0, Tally)
+    with pytest.raises(ConnectionError, match=f"no connection to {nobody} within 1 s: .*Errno"):
+        await member.connect()
+
+
+def test_without_a_secret_or_with_a_wrong_one_it_says_so(stack: System):
+    def run(secret: str) -> str:
+        command = [sys.executable, "-m", "load", "chat", "--url", stack.ws, "--groups", "1x2"]
+        env = {**os.environ, "READCAST_AUTH_SECRET": secret}
+        done = subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=LIMIT_SECONDS
+        )
+        assert done.returncode == 2
+        return done.stderr.splitlines()[-1]
+
+    assert "--url needs READCAST_AUTH_SECRET" in run("")
+    assert run("another secret of thirty-two bytes").startswith("bad_token: ")
