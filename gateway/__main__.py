@@ -12,7 +12,6 @@ import sys
 import structlog
 import uvloop
 from aiohttp import web
-from pydantic import ValidationError
 
 from gateway.app import Gateway
 from gateway.auth import Tokens
@@ -20,9 +19,18 @@ from gateway.door import listen
 from gateway.errors import CANNOT_START, CannotStart
 from gateway.keys import KeyFile
 from gateway.pages import monitor_app, web_app
-from gateway.processes import STOP_SIGNALS, is_member, supervise, watch_lifeline
+from gateway.processes import (
+    LIFELINE,
+    STOP_SIGNALS,
+    cannot_listen,
+    is_member,
+    supervise,
+    watch_lifeline,
+)
 from gateway.settings import Settings
 from gateway.tls import tls_context
+from streams.settings import BadSettings, from_environment, unknown_variables
+from streams.settings import Settings as Pipeline
 from tables.fetched import hand_on_parsed_records
 
 log = structlog.get_logger()
@@ -32,17 +40,18 @@ def main() -> int:
     """Run the gateways of this host; the exit code is 0 after a drain and 2 if they can't start."""
     processes = arguments().processes
     try:
-        settings = Settings()
+        settings = from_environment(Settings)
         keys = settings.pipeline.auth_keys
         tokens = Tokens(settings.secret(), KeyFile(keys) if keys else None)
         tls = tls_context(settings)
         set_up_logs(json=settings.log_json)
+        warn_of_unknown_variables()
         if processes > 1:
             return supervise(settings, processes)
-    except (CannotStart, ValidationError) as error:
+        return uvloop.run(serve(settings, tokens, tls))
+    except (CannotStart, BadSettings) as error:
         sys.stderr.write(f"{error}\n")
         return CANNOT_START
-    return uvloop.run(serve(settings, tokens, tls))
 
 
 def arguments() -> argparse.Namespace:
@@ -62,7 +71,7 @@ def arguments() -> argparse.Namespace:
 
 
 async def serve(settings: Settings, tokens: Tokens, tls: ssl.SSLContext | None) -> int:
-    """Listen, run, and drain when told to."""
+    """Listen, run, and drain when told to; `CannotStart` where a port can't be had."""
     stopping = stop_signal()
     hand_on_parsed_records()
     gateway = Gateway(settings, tokens)
@@ -70,13 +79,13 @@ async def serve(settings: Settings, tokens: Tokens, tls: ssl.SSLContext | None) 
     await runner.setup()
     monitor = web.AppRunner(monitor_app(gateway), access_log=None)
     try:
-        server = await listen(runner, gateway, tls, reuse_port=is_member() or None)
+        server = await listen_for_clients(runner, gateway, tls)
         await listen_for_monitors(monitor, settings)
-    except OSError as error:
-        sys.stderr.write(f"can't listen: {error}\n")
+    except CannotStart:
+        await gateway.stop()
         await monitor.cleanup()
         await runner.cleanup()
-        return CANNOT_START
+        raise
     watch_lifeline(stopping)
     gateway.start()
     host, port = server.sockets[0].getsockname()[:2]
@@ -93,11 +102,33 @@ async def serve(settings: Settings, tokens: Tokens, tls: ssl.SSLContext | None) 
     return 0
 
 
+async def listen_for_clients(
+    runner: web.AppRunner, gateway: Gateway, tls: ssl.SSLContext | None
+) -> asyncio.Server:
+    """Accept sockets."""
+    try:
+        return await listen(runner, gateway, tls, reuse_port=is_member() or None)
+    except OSError as error:
+        settings = gateway.settings
+        raise cannot_listen("READCAST_GATEWAY", settings.host, settings.port, error) from None
+
+
 async def listen_for_monitors(monitor: web.AppRunner, settings: Settings) -> None:
     """Health and metrics on a port of their own, if there is one."""
-    if settings.metrics_port:
+    host, port = settings.metrics_host, settings.metrics_port
+    if port:
         await monitor.setup()
-        await web.TCPSite(monitor, settings.metrics_host, settings.metrics_port).start()
+        try:
+            await web.TCPSite(monitor, host, port).start()
+        except OSError as error:
+            raise cannot_listen("READCAST_GATEWAY_METRICS", host, port, error) from None
+
+
+def warn_of_unknown_variables() -> None:
+    """Name what looks like a setting and is none, as one that is spelled wrong."""
+    unknown = unknown_variables(Settings, Pipeline, others=(LIFELINE, "READCAST_DATA"))
+    if unknown and not is_member():
+        log.warning("nothing reads these variables", names=unknown)
 
 
 def stop_signal() -> asyncio.Event:

@@ -29,6 +29,8 @@ POLL_SECONDS = 0.2
 RESTART_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+_CANNOT_LISTEN = (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, socket.EAI_NONAME)
+
 
 def supervise(settings: Settings, count: int) -> int:
     """Run `count` gateways on one port until SIGTERM or SIGINT; one that dies is started again.
@@ -123,8 +125,8 @@ def reserved(host: str, port: int) -> Iterator[int]:
 
     The socket is bound and never listens, so it gets no connection.
     """
-    family = socket.getaddrinfo(host, port)[0][0]
     try:
+        family = socket.getaddrinfo(host, port)[0][0]
         if port:
             # Another service that shares its port, too, would go unnoticed.
             with socket.socket(family) as probe:
@@ -135,9 +137,17 @@ def reserved(host: str, port: int) -> Iterator[int]:
             holder.bind((host, port))
             yield holder.getsockname()[1]
     except OSError as error:
-        if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
+        if error.errno not in _CANNOT_LISTEN:
             raise
-        raise CannotStart(f"can't listen on {host}:{port}: {error.strerror}") from None
+        raise cannot_listen("READCAST_GATEWAY", host, port, error) from None
+
+
+def cannot_listen(prefix: str, host: str, port: int, error: OSError) -> CannotStart:
+    """Names the address and the variables it is from, which begin with `prefix`."""
+    known = error.errno is not None and error.errno > 0
+    # What an event loop says about a number of the system's is longer than what that says itself.
+    reason = os.strerror(error.errno or 0) if known else error.strerror
+    return CannotStart(f"can't listen on {host}:{port} ({prefix}_HOST, {prefix}_PORT): {reason}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +15,7 @@ from gateway.errors import CannotStart
 from streams.keys import SECRET_BYTES
 from streams.public.disturbance import Calm, parse_quiet
 from streams.settings import Settings as Pipeline
+from streams.settings import from_environment
 
 MISSING = """\
 READCAST_AUTH_SECRET is not set: the gateway can't check anybody's token.
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
         env_prefix="READCAST_GATEWAY_", frozen=True, extra="ignore", populate_by_name=True
     )
 
-    pipeline: Pipeline = Field(default_factory=Pipeline)
+    pipeline: Pipeline = Field(default_factory=partial(from_environment, Pipeline))
     """Kafka, app id and secret: what gateways and workers share."""
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")

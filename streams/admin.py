@@ -11,6 +11,8 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from streams.settings import Settings
 from streams.topics import partition_counts, topic_configs, topics
 
+_MISSING = "missing"
+
 
 class TopicReport(NamedTuple):
     """One topic: what was done about it, and what is wrong with it."""
@@ -20,8 +22,8 @@ class TopicReport(NamedTuple):
     problems: list[str]
 
 
-async def unfit_topics(settings: Settings) -> dict[str, int]:
-    """Topics that a worker can't work with, and how many partitions each has: 0 if it is missing."""
+async def unfit_topics(settings: Settings) -> dict[str, str]:
+    """Topics that a worker can't work with, and why."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
     try:
         await admin.start()
@@ -30,17 +32,19 @@ async def unfit_topics(settings: Settings) -> dict[str, int]:
         }
     finally:
         await admin.close()
-    return {
-        name: found.get(name, 0)
+    faults = {
+        name: _miscount(settings, name, found[name]) if name in found else _MISSING
         for name in topics(settings)
-        if not _fits(settings, name, found.get(name, 0))
     }
+    return {name: fault for name, fault in faults.items() if fault}
 
 
-def _fits(settings: Settings, name: str, partitions: int) -> bool:
-    """Whether a topic has as many partitions as it should; to those of deliveries more may be added at any time."""
+def _miscount(settings: Settings, name: str, partitions: int) -> str | None:
+    """What is wrong with a topic's partitions; to those of deliveries more may be added at any time."""
     wanted = partition_counts(settings)[name]
-    return partitions == wanted or (partitions > wanted and name == topics(settings).deliveries)
+    if partitions == wanted or (partitions > wanted and name == topics(settings).deliveries):
+        return None
+    return f"{partitions} partitions, not {wanted}"
 
 
 def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
@@ -67,7 +71,7 @@ def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
             admin, settings, {name: wanted[name] for name in wanted if name not in absent}
         )
         return [
-            TopicReport(name, create and name in missing, found.get(name, ["missing"]))
+            TopicReport(name, create and name in missing, found.get(name, [_MISSING]))
             for name in wanted
         ]
     finally:
@@ -80,11 +84,11 @@ def _problems(
     if not wanted:
         return {}
     problems: dict[str, list[str]] = {name: [] for name in wanted}
-    counts, replication = partition_counts(settings), settings.replication_factor
+    replication = settings.replication_factor
     for topic in admin.describe_topics(list(wanted)):
         name, partitions = topic["name"], topic["partitions"]
-        if not _fits(settings, name, len(partitions)):
-            problems[name].append(f"{len(partitions)} partitions, not {counts[name]}")
+        if miscount := _miscount(settings, name, len(partitions)):
+            problems[name].append(miscount)
         replicas = min(len(partition["replica_nodes"]) for partition in partitions)
         if replicas < replication:
             problems[name].append(f"replication factor {replicas}, not {replication}")

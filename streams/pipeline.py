@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import logging
+import sys
+from pathlib import Path
 from typing import Any, cast
 
 import faust
@@ -21,7 +24,7 @@ from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
 from streams.outbox import Outbox
 from streams.routes.forwarding import mailbox_audience, user_audience
-from streams.settings import Settings, settings
+from streams.settings import Settings, settings, unknown_variables
 from streams.status import StatusServer
 from streams.topics import topics
 from streams.users.agent import UserAgent
@@ -37,6 +40,8 @@ _METADATA_MS = 3_000
 _REQUEST_SECONDS = 30.0
 _POLL_RECORDS = 4_000
 _TOPICS_SECONDS = 2.0
+_OTHERS_VARIABLES = ("READCAST_GATEWAY_", "READCAST_DEMO", "READCAST_DATA")
+"""Read by gateways and by `make run`."""
 _NO_TOPICS = "waiting for topics: make and check them with `faust -A streams topics`"
 
 log = structlog.get_logger(__name__)
@@ -111,9 +116,28 @@ class Pipeline(faust.App):
         """Serve health and metrics while the worker runs."""
         await super().on_start()
         if not self.client_only and not self.producer_only:
+            self._warn_of_unknown_variables()
+            self._lock_folder()
             await self.add_runtime_dependency(StatusServer(self.settings, self))
             await self._wait_for_topics()
             _relax_garbage_collection()
+
+    def _warn_of_unknown_variables(self) -> None:
+        if unknown := unknown_variables(Settings, others=_OTHERS_VARIABLES):
+            log.warning("nothing reads these variables", names=unknown)
+
+    def _lock_folder(self) -> None:
+        """Until this process ends. RocksDB's own locks are met only by a worker that has partitions already."""
+        folder = Path(self.conf.datadir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder_lock = (folder / ".lock").open("w")
+        try:
+            fcntl.flock(self._folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(
+                f"another worker uses {folder}: each needs a folder of its own "
+                "(faust -A streams --datadir DIR worker)"
+            )
 
     async def _wait_for_topics(self) -> None:
         """A worker that is there before its topics would get no partitions, and never look again."""
@@ -125,7 +149,7 @@ class Pipeline(faust.App):
             else:
                 if not unfit:
                     break
-                log.warning(_NO_TOPICS, partitions=unfit)
+                log.warning(_NO_TOPICS, topics=unfit)
             await self.sleep(_TOPICS_SECONDS)
 
 

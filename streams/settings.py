@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_AnySettings = TypeVar("_AnySettings", bound=BaseSettings)
+
+
+class BadSettings(ValueError):
+    """Variables that can't be used: a line for each, which names it and says why."""
 
 
 class Settings(BaseSettings):
@@ -101,5 +109,38 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """The settings of this process."""
-    return Settings()
+    """The settings of this process, which ends here if they can't be used."""
+    try:
+        return from_environment(Settings)
+    except BadSettings as error:
+        sys.exit(str(error))
+
+
+def from_environment(kind: type[_AnySettings]) -> _AnySettings:
+    """Settings as the environment has them; raises `BadSettings`."""
+    try:
+        return kind()
+    except ValidationError as error:
+        names = variables(kind)
+        reasons = [
+            (str(found["loc"][0]), found["msg"].removeprefix("Value error, "))
+            for found in error.errors()
+        ]
+        lines = [f"{names.get(name, name)}: {reason}" for name, reason in reasons]
+        raise BadSettings("\n".join(lines)) from None
+
+
+def variables(kind: type[BaseSettings]) -> dict[str, str]:
+    """The variable of each setting."""
+    prefix = kind.model_config["env_prefix"]
+    return {
+        name: str(field.validation_alias or f"{prefix}{name}".upper())
+        for name, field in kind.model_fields.items()
+    }
+
+
+def unknown_variables(*kinds: type[BaseSettings], others: tuple[str, ...] = ()) -> list[str]:
+    """Variables named like ours that are no setting of these kinds and begin like none of the others."""
+    known = {variable for kind in kinds for variable in variables(kind).values()}
+    ours = {name for name in os.environ if name.startswith("READCAST_")}
+    return sorted(name for name in ours - known if not name.startswith(others))

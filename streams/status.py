@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import structlog
@@ -35,11 +36,15 @@ class StatusServer(Service):
         )
         self._runner = web.AppRunner(server, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(
-            self._runner, self._settings.worker_metrics_host, self._settings.worker_metrics_port
-        )
-        await site.start()
-        log.info("health and metrics at %s", "http://{}:{}".format(*self._runner.addresses[0][:2]))
+        host, port = self._settings.worker_metrics_host, self._settings.worker_metrics_port
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            variables = "READCAST_WORKER_METRICS_HOST, READCAST_WORKER_METRICS_PORT"
+            sys.exit(
+                f"can't serve health and metrics on {host}:{port} ({variables}): {error.strerror}"
+            )
+        log.info("health and metrics", at="http://{}:{}".format(*self._runner.addresses[0][:2]))
 
     async def on_stop(self) -> None:
         if self._runner is not None:

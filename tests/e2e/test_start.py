@@ -1,10 +1,22 @@
-"""Parts that are started in another order than they need."""
+"""Parts that are started in another order than they need, or can't be started as they are told."""
 
+import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.processes import HOST, Broker, System, ports, start_or_skip
+import pytest
+
+from tests.processes import (
+    HOST,
+    START_SECONDS,
+    Broker,
+    Process,
+    System,
+    Worker,
+    ports,
+    start_or_skip,
+)
 from tests.waiting import eventually
 
 
@@ -41,7 +53,78 @@ def test_a_worker_waits_for_topics_with_as_many_partitions_as_it_is_told(
         worker = system.worker(READCAST_PARTITIONS="9")
         eventually(
             lambda: (
-                worker.check() and f"'{system.app_id}-user-commands': 8" in worker.log.read_text()
+                worker.check()
+                and f"'{system.app_id}-user-commands': '8 partitions, not 9'"
+                in worker.log.read_text()
             ),
             "a worker that says how many there are",
         )
+
+
+def cannot_start(process: Process, code: int) -> str:
+    """The end of the log of a process that leaves by itself, without a trace of its insides."""
+    assert process.wait(START_SECONDS) == code
+    said = process.tail()
+    assert "Traceback" not in said
+    assert "Unclosed" not in said
+    return said
+
+
+def test_a_worker_whose_port_is_taken_names_the_variable(broker: str, tmp_path: Path):
+    with System(broker, tmp_path) as system, socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        worker = system.worker(READCAST_WORKER_METRICS_PORT=str(port))
+        said = cannot_start(worker, 1)
+        assert f"{HOST}:{port}" in said
+        assert "READCAST_WORKER_METRICS_PORT" in said
+
+
+def test_a_worker_in_the_folder_of_another_says_that_each_needs_its_own(
+    broker: str, tmp_path: Path
+):
+    with System(broker, tmp_path) as system:
+        first = system.worker()
+        eventually(lambda: first.check() and "health and metrics" in first.log.read_text(), "up")
+        second = Worker("second", tmp_path, first.env)
+        second._command = first._command
+        with second.start():
+            said = cannot_start(second, 1)
+        assert f"another worker uses {first.data}: each needs a folder of its own" in said
+        assert first.check()
+
+
+@pytest.mark.parametrize(
+    ("setting", "arguments"),
+    [
+        ("READCAST_GATEWAY_PORT", ()),
+        ("READCAST_GATEWAY_PORT", ("--processes", "2")),
+        ("READCAST_GATEWAY_METRICS_PORT", ()),
+    ],
+)
+def test_a_gateway_whose_port_is_taken_names_the_variable(
+    broker: str, tmp_path: Path, setting: str, arguments: tuple[str, ...]
+):
+    with System(broker, tmp_path) as system, socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        gateway = system.gateway(*arguments, **{setting: str(port)})
+        said = cannot_start(gateway, 2)
+        assert f"can't listen on {HOST}:{port}" in said
+        assert setting in said
+
+
+def test_variables_that_nothing_reads_are_told(broker: str, tmp_path: Path):
+    wrong = {"READCAST_GATEWAY_FRAMERATE": "5", "READCAST_PARTITONS": "9", "READCAST_DATA": "data"}
+    with System(broker, tmp_path, **wrong) as system:
+        gateway, worker = system.gateway(), system.worker()
+
+        def told(process: Process) -> str:
+            lines = process.log.read_text().splitlines() if process.check() else []
+            return next((line for line in lines if "nothing reads these variables" in line), "")
+
+        by_gateway = eventually(lambda: told(gateway), "the gateway tells")
+        assert "READCAST_GATEWAY_FRAMERATE" in by_gateway
+        by_worker = eventually(lambda: told(worker), "the worker tells")
+        assert "READCAST_GATEWAY_FRAMERATE" not in by_worker
+        for line in (by_gateway, by_worker):
+            assert "READCAST_PARTITONS" in line
+            assert "READCAST_D" not in line

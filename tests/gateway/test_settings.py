@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings
 from gateway.errors import CannotStart
 from gateway.settings import Settings
 from gateway.tls import tls_context
+from streams.settings import BadSettings, from_environment, variables
 from streams.settings import Settings as Pipeline
 
 SECRET = "s" * 32
@@ -23,6 +24,27 @@ def test_settings_come_from_the_environment(monkeypatch):
     settings = Settings()
     assert (settings.port, settings.demo, settings.pipeline.app_id) == (9000, True, "other")
     assert settings.origins == ("https://a.example", "https://b.example")
+
+
+def test_variables_that_cannot_be_used_are_named(monkeypatch):
+    monkeypatch.setenv("READCAST_GATEWAY_QUIET_HOURS", "25-3")
+    monkeypatch.setenv("READCAST_GATEWAY_TRUSTED_PROXIES", "here")
+    monkeypatch.setenv("READCAST_DEMO", "perhaps")
+    with pytest.raises(BadSettings) as caught:
+        from_environment(Settings)
+    lines = str(caught.value).splitlines()
+    assert "READCAST_GATEWAY_QUIET_HOURS: quiet hours look like 22:00-08:00, not '25-3'" in lines
+    assert {line.partition(":")[0] for line in lines} == {
+        "READCAST_GATEWAY_QUIET_HOURS",
+        "READCAST_GATEWAY_TRUSTED_PROXIES",
+        "READCAST_DEMO",
+    }
+
+
+def test_a_variable_of_the_pipelines_is_named_as_its_own(monkeypatch):
+    monkeypatch.setenv("READCAST_PARTITIONS", "abc")
+    with pytest.raises(BadSettings, match=r"^READCAST_PARTITIONS: "):
+        from_environment(Settings)
 
 
 def test_settings_do_not_change():
@@ -99,11 +121,10 @@ def test_without_a_certificate_there_is_no_tls():
 
 def defaults(settings: type[BaseSettings]) -> dict[str, str]:
     """Each variable with its default, as the document writes it."""
-    prefix = settings.model_config["env_prefix"]
     return {
-        str(field.validation_alias or f"{prefix}{name}".upper()): written(field.get_default())
-        for name, field in settings.model_fields.items()
-        if field.default_factory is None
+        variable: written(settings.model_fields[name].get_default())
+        for name, variable in variables(settings).items()
+        if settings.model_fields[name].default_factory is None
     }
 
 

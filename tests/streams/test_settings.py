@@ -1,0 +1,33 @@
+import pytest
+
+from streams.settings import BadSettings, Settings, from_environment, unknown_variables, variables
+
+
+def test_a_variable_that_cannot_be_used_is_named_with_the_reason_alone(monkeypatch):
+    monkeypatch.setenv("READCAST_PARTITIONS", "abc")
+    monkeypatch.setenv("READCAST_FEED_MODE", "pulled")
+    with pytest.raises(BadSettings) as caught:
+        from_environment(Settings)
+    partitions, mode = str(caught.value).splitlines()
+    assert partitions.startswith("READCAST_PARTITIONS: Input should be a valid integer")
+    assert mode.startswith("READCAST_FEED_MODE: Input should be 'hybrid', 'pull' or 'push'")
+
+
+def test_a_secret_is_no_part_of_a_reason(monkeypatch):
+    monkeypatch.setenv("READCAST_AUTH_SECRET", "s" * 40)
+    monkeypatch.setenv("READCAST_RECALL_SECONDS", "-1")
+    with pytest.raises(BadSettings) as caught:
+        from_environment(Settings)
+    assert "s" * 40 not in str(caught.value)
+
+
+def test_a_variable_that_is_spelled_wrong_is_unknown(monkeypatch):
+    for name in ("READCAST_PARTITONS", "READCAST_APP_ID", "READCAST_OTHER_PORT", "OTHER"):
+        monkeypatch.setenv(name, "1")
+    assert unknown_variables(Settings, others=("READCAST_OTHER_",)) == ["READCAST_PARTITONS"]
+
+
+def test_settings_are_read_from_variables_with_our_prefix_but_for_kafkas_own():
+    names = variables(Settings)
+    assert names["bootstrap_servers"] == "KAFKA_BOOTSTRAP_SERVERS"
+    assert names["app_id"] == "READCAST_APP_ID"
