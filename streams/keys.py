@@ -81,6 +81,9 @@ def make_key(kid: str, private: Path, public: Path) -> None:
     A file that is missing is made. Each is replaced at once, so that whoever reads it meanwhile has
     the set before or after. `BadKeys` or `OSError` if one of them can't be used.
     """
+    for path in (private, public):
+        if path.exists() and kid in read_keys(path):
+            raise BadKeys(f"{path} has a key {kid!r} already: choose another KID")
     key = generate_private_key(PUBLIC_EXPONENT, RSA_BITS)
     _add_key(private, {"kid": kid, "alg": "RS256", **RSAAlgorithm.to_jwk(key, as_dict=True)})
     half = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)

@@ -18,6 +18,8 @@ def signing_key(settings: Settings, kid: str | None = None) -> Key:
     """The secret, or the key of that name; `ValueError` or `OSError` if it can't be had."""
     if kid is None:
         secret = settings.auth_secret.get_secret_value()
+        if not secret and settings.auth_keys is not None:
+            raise ValueError(f"say with --kid which key of {settings.auth_keys} is to sign")
         if not secret:
             raise ValueError("set READCAST_AUTH_SECRET to the secret that the gateways use")
         return secret_key(secret)

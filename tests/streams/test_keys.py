@@ -89,6 +89,13 @@ def test_a_key_is_not_made_twice(tmp_path):
     private, public = tmp_path / "signing.json", tmp_path / "keys.json"
     make_key("a", private, public)
     before = private.read_bytes()
-    with pytest.raises(BadKeys, match="same `kid`"):
+    with pytest.raises(BadKeys, match=r"signing.json has a key 'a' already: choose another"):
         make_key("a", private, public)
     assert private.read_bytes() == before
+
+
+def test_a_key_whose_name_is_taken_among_the_public_ones_leaves_no_private_half(tmp_path):
+    make_key("a", tmp_path / "lost.json", tmp_path / "keys.json")
+    with pytest.raises(BadKeys, match=r"keys.json has a key 'a' already: choose another"):
+        make_key("a", tmp_path / "signing.json", tmp_path / "keys.json")
+    assert not (tmp_path / "signing.json").exists()

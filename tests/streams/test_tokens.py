@@ -63,6 +63,12 @@ def test_without_a_key_it_says_what_to_set(values, kid, message):
         signing_key(Settings(**values), kid)
 
 
+def test_where_there_is_only_a_set_of_keys_the_option_that_chooses_one_is_named(tmp_path):
+    settings = Settings(auth_secret="", auth_keys=write_set(tmp_path, rsa_jwk("now")))
+    with pytest.raises(ValueError, match="--kid"):
+        signing_key(settings)
+
+
 def test_an_unknown_key_is_told(tmp_path):
     settings = Settings(auth_keys=write_set(tmp_path, rsa_jwk("now")))
     with pytest.raises(ValueError, match="no key 'later'"):
