@@ -11,17 +11,29 @@ from typing import IO, Any
 import click
 import orjson
 from faust.cli import AppCommand, argument, option
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
 from streams.admin import ensure_topics
 from streams.client import PipelineClient
-from streams.console import NO_ANSWER, Command, checked, console, fail, parse_json, result_of
+from streams.console import (
+    NO_ANSWER,
+    Command,
+    check_exists,
+    checked,
+    console,
+    fail,
+    parse_json,
+    result_of,
+)
 from streams.ids import PUBLIC, SYSTEM, parse_mailbox
 from streams.keys import make_key
 from streams.pipeline import app
 from streams.public.cli import table_of_entries
 from streams.tokens import DEFAULT_LIFETIME, make_token, signing_key
+
+_STORED = "stored, not yet decided: `faust -A streams show` tells what became of it"
 
 
 @app.command(option("--check", is_flag=True, help="Only check; create nothing."), base=Command)
@@ -48,7 +60,7 @@ async def topics(self: AppCommand, check: bool) -> None:
         type=click.File("rb"),
         help="A file of commands, one JSON object a line; - for stdin.",
     ),
-    option("--wait/--no-wait", default=True, help="Wait for the answer to a single command."),
+    option("--wait/--no-wait", default=True, help="Wait for what becomes of a single command."),
     base=Command,
 )
 async def send(self: AppCommand, command: str | None, file: IO[bytes] | None, wait: bool) -> None:
@@ -63,40 +75,50 @@ async def send(self: AppCommand, command: str | None, file: IO[bytes] | None, wa
 
 
 async def _send_file(client: PipelineClient, file: IO[bytes]) -> None:
-    stored = []
+    stored: list[asyncio.Future[Any]] = []
     with Progress(console=console) as progress:
         task = progress.add_task("commands", total=None)
-        for number, line in enumerate(_lines(file), 1):
+        try:
+            for command in _commands(file):
+                stored.append(await client.send(command))
+                progress.update(task, completed=len(stored))
+        finally:
+            await asyncio.gather(*stored)
+            progress.update(task, total=len(stored))
+            console.print(f"{len(stored)} commands {_STORED}")
+
+
+def _commands(file: IO[bytes]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(file, 1):
+        if line.strip():
             try:
-                stored.append(await client.send(checked(parse_json("command", line))))
+                yield checked(parse_json("command", line))
             except click.ClickException as error:
-                fail(f"line {number}: {error.message}")
-            progress.update(task, completed=number)
-        await asyncio.gather(*stored)
-        progress.update(task, total=len(stored))
-    console.print(f"{len(stored)} commands stored")
-
-
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    return (line for line in file if line.strip())
+                fail(f"line {number}, from which on nothing is sent: {error.message}")
 
 
 async def _send_one(client: PipelineClient, command: dict[str, Any], wait: bool) -> None:
-    if not wait or (command["type"] == "send" and "mailbox" in command):
-        # An accepted message is answered by the log, not by a reply.
+    if not wait:
         await (await client.send(command))
-        console.print("stored; [bold]faust -A streams show[/] shows what became of it")
+        console.print(_STORED)
         return
     try:
-        console.print_json(orjson.dumps(await client.ask(command)).decode())
+        result = result_of(await client.ask(command))
     except TimeoutError:
         fail(NO_ANSWER)
+    console.print_json(orjson.dumps(result).decode())
 
 
 @app.command(
     argument("mailbox"),
     option("--as", "user", default=SYSTEM, show_default=True, help="See it as this user does."),
-    option("--limit", default=10, show_default=True, help="Messages and members to show."),
+    option(
+        "--limit",
+        type=click.IntRange(1, 1_000),
+        default=10,
+        show_default=True,
+        help="Messages and members to show.",
+    ),
     base=Command,
 )
 async def show(self: AppCommand, mailbox: str, user: str, limit: int) -> None:
@@ -106,11 +128,11 @@ async def show(self: AppCommand, mailbox: str, user: str, limit: int) -> None:
     except ValueError as error:
         fail(str(error))
     question = {"type": "query", "mailbox": mailbox, "by": user, "limit": limit}
+    checked({**question, "what": "facts"})
     async with PipelineClient(app.settings) as client:
         try:
             fact = result_of(await client.ask({**question, "what": "facts"}))["facts"][0]
-            if not fact["epoch"]:
-                fail(f"there is no mailbox {mailbox}")
+            check_exists(fact)
             history = result_of(await client.ask({**question, "what": "history"}))["messages"]
             members = (
                 result_of(await client.ask({**question, "what": "members"}))["members"]
@@ -133,12 +155,18 @@ def _print_mailbox(
         console.print(table_of_entries(messages))
         return
     if members:
-        console.print("  ".join(f"{m['user']} ({m['role']})" for m in members))
+        more = [f"and {left} more"] if (left := fact["members"] - len(members)) > 0 else []
+        console.print("  ".join([f"{m['user']} ({m['role']})" for m in members] + more))
     table = Table("seq", "from", "body", box=None)
     for message in messages:
-        body = orjson.dumps(message["body"]).decode() if "body" in message else "[dim]recalled"
-        table.add_row(str(message["seq"]), message["from"], body)
+        table.add_row(str(message["seq"]), message["from"], _body(message))
     console.print(table)
+
+
+def _body(message: dict[str, Any]) -> str:
+    if "body" not in message:
+        return "[dim]recalled"
+    return escape(orjson.dumps(message["body"]).decode())
 
 
 @app.command(argument("mailbox", required=False), base=Command)
@@ -189,4 +217,4 @@ async def key(self: AppCommand, kid: str, private: Path, public: Path) -> None:
         make_key(kid, private, public)
     except (ValueError, OSError) as error:
         fail(str(error))
-    console.print(f"{kid} is in {private} and, without what signs, in {public}")
+    console.print(f"{kid} is in {private} and, without what signs, in {public}", markup=False)

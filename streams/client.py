@@ -56,17 +56,24 @@ class PipelineClient:
         return stored
 
     async def ask(self, command: dict[str, Any], partition: int | None = None) -> dict[str, Any]:
-        """Send a command and wait for its answer: `result` or `error`. `TimeoutError` if none comes."""
+        """Send a command and wait for its answer: `result` or `error`. `TimeoutError` if none comes.
+
+        The answer to a message that is accepted is its row in the log.
+        """
         name = f"cli-{uuid.uuid4().hex[:12]}"
         home = partition_of(name, self._settings.partitions)
-        tp = TopicPartition(self._topics.replies, home)
-        async with open_reader(self._settings.bootstrap_servers) as replies:
-            replies.assign([tp])
-            await replies.seek_to_end(tp)
-            await replies.position(tp)
+        places = [TopicPartition(self._topics.replies, home)]
+        if command["type"] == "send":
+            number = partition_of(command["mailbox"], self._settings.partitions)
+            places.append(TopicPartition(self._topics.mailbox_log, number))
+        async with open_reader(self._settings.bootstrap_servers) as reader:
+            reader.assign(places)
+            await reader.seek_to_end(*places)
+            for place in places:
+                await reader.position(place)
             reply = {"to": name, "partition": home, "ref": 1}
             await self.send({**command, "reply": reply}, partition)
-            return await asyncio.wait_for(_answer(replies, name.encode()), self._seconds)
+            return await asyncio.wait_for(_answer(reader, name, command), self._seconds)
 
     async def follow(self) -> AsyncIterator[Record]:
         """The mailbox log from here on."""
@@ -79,9 +86,19 @@ class PipelineClient:
                 yield record
 
 
-async def _answer(replies: AIOKafkaConsumer, key: bytes) -> dict[str, Any]:
-    async for record in replies:
-        if record.key == key:
+async def _answer(reader: AIOKafkaConsumer, name: str, command: dict[str, Any]) -> dict[str, Any]:
+    own_row = f"{command.get('mailbox')}/m/".encode()
+    async for record in reader:
+        key = record.key or b""
+        if key == name.encode():
             answer: dict[str, Any] = orjson.loads(record.value)
             return answer
+        if key.startswith(own_row) and record.value is not None:
+            row = orjson.loads(record.value)
+            if row["id"] == command["id"]:
+                return {"result": {"mailbox": command["mailbox"], **_receipt(row)}}
     raise TimeoutError
+
+
+def _receipt(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("id", "seq", "ts")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Any, NoReturn
 
 import click
@@ -21,6 +22,9 @@ from streams.users.agent import UserAgent
 
 NO_ANSWER = "no answer within 10 s: does a worker run?"
 
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code after Ctrl-C, as shells have it."""
+
 console = Console()
 
 
@@ -32,6 +36,8 @@ class Command(AppCommand):
     def run_using_worker(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:
             asyncio.run(self.execute(*self.args, *args, **{**self.kwargs, **kwargs}))
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
         except click.ClickException as error:
             error.show()
             raise SystemExit(error.exit_code) from None
@@ -54,6 +60,12 @@ def result_of(answer: dict[str, Any]) -> dict[str, Any]:
     return answer["result"]  # type: ignore[no-any-return]
 
 
+def check_exists(mailbox: dict[str, Any]) -> None:
+    """End the command if what is told of a mailbox says that there is none."""
+    if not mailbox["epoch"]:
+        fail(f"there is no mailbox {mailbox['mailbox']}")
+
+
 def parse_json(what: str, text: str | bytes) -> Any:
     """JSON from the command line; `what` names it in the message if it is none."""
     try:
@@ -68,10 +80,10 @@ def checked(command: Any) -> dict[str, Any]:
         fail("a command is a JSON object")
     of_user = "user" in command
     agent = UserAgent(FeedLimits()) if of_user else MailboxAgent(Limits(), app.settings.max_body)
-    key = str(command.get("user" if of_user else "mailbox", "")).encode()
-    answered = {**command, "reply": {"to": "cli", "partition": 0, "ref": 0}}
+    key = str(command.get("user" if of_user else "mailbox", "")).encode(errors="replace")
+    answered = {"reply": {"to": "cli", "partition": 0, "ref": 0}, **command}
     try:
         agent.decode(key, orjson.dumps(answered))
-    except Malformed as error:
+    except (Malformed, orjson.JSONEncodeError) as error:
         fail(str(error))
     return command

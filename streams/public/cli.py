@@ -9,10 +9,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from faust.cli import AppCommand, argument, option
+from rich.markup import escape
 from rich.table import Table
 
 from streams.client import PipelineClient
-from streams.console import NO_ANSWER, Command, checked, console, fail, parse_json, result_of
+from streams.console import (
+    NO_ANSWER,
+    Command,
+    check_exists,
+    checked,
+    console,
+    fail,
+    parse_json,
+    result_of,
+)
 from streams.ids import SYSTEM
 from streams.pipeline import app
 from streams.public.counts import Counted, summed
@@ -21,6 +31,7 @@ from streams.users.layout import COUNTED, Total
 _by = option("--by", default=SYSTEM, show_default=True, help="The operator, for the record.")
 _id = option("--id", "id_", default=None, help="The command's UUID, to repeat one safely.")
 _PERCENT = "Share of all users, in steps of 0.01."
+_WHEN = "a time as 2026-12-31T18:00+01:00, in UTC without an offset"
 _users = option("--users", default="", help="Users it reaches by name: alice,bob")
 _expect = option(
     "--expect", type=int, required=True, help="Seq of the last entry about it that you saw."
@@ -36,7 +47,7 @@ _expect = option(
     option(
         "--expires",
         default="",
-        help="When it is over: 2026-12-31T18:00+01:00; without offset: UTC.",
+        help=f"When it is over: {_WHEN}.",
     ),
     option("--priority", default="normal", show_default=True, help="low, normal or urgent."),
     option("--audience", default="null", help="Whom it is for: a JSON expression over claims."),
@@ -115,7 +126,8 @@ async def counts(self: AppCommand, mailbox: str) -> None:
             client.ask(of_users, partition=number) for number in range(app.settings.partitions)
         )
         try:
-            entries = result_of(await client.ask(of_entries))["messages"]
+            history = result_of(await client.ask(of_entries))
+            check_exists(history)
             parts = [result_of(answer) for answer in await asyncio.gather(*asked)]
         except TimeoutError:
             fail(NO_ANSWER)
@@ -123,7 +135,7 @@ async def counts(self: AppCommand, mailbox: str) -> None:
         summed(_by_entry(part["counts"]) for part in parts),
         summed(_by_entry(part["stages"]) for part in parts),
     )
-    console.print(_table_of_counts(entries, counted))
+    console.print(_table_of_counts(history["messages"], counted))
 
 
 def _by_entry(totals: dict[str, Total]) -> dict[int, Total]:
@@ -158,7 +170,7 @@ def table_of_entries(entries: list[dict[str, Any]]) -> Table:
             entry["by"],
             str(reach["percent"]),
             " ".join(reach["users"]),
-            entry.get("title", ""),
+            escape(entry.get("title", "")),
         )
     return table
 
@@ -166,8 +178,8 @@ def table_of_entries(entries: list[dict[str, Any]]) -> Table:
 def _milliseconds(text: str) -> int:
     try:
         when = datetime.fromisoformat(text)
-    except ValueError as error:
-        fail(f"expires: {error}")
+    except ValueError:
+        fail(f"expires: {_WHEN}")
     return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 

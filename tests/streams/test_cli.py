@@ -1,0 +1,58 @@
+"""The command line on what it is not given every day; no broker needed."""
+
+from collections.abc import Callable
+
+import click
+import pytest
+
+import streams.pipeline  # noqa: F401  registers the commands
+from streams import cli
+from streams.console import checked, console
+from streams.public.cli import table_of_entries
+from tests.records import new_id
+
+FACT = {"mailbox": "group:g", "head": 1, "members": 1, "closed": False}
+
+
+def printed(show: Callable[[], None]) -> str:
+    with console.capture() as shown:
+        show()
+    return shown.get()
+
+
+@pytest.mark.parametrize("text", ["[/b]", "a [/] b", "[red]alert", "[link=http://x]y"])
+def test_bodies_are_shown_as_they_are(text):
+    message = {"seq": 1, "from": "ann", "body": text}
+    assert text in printed(lambda: cli._print_mailbox(FACT, [], [message]))
+
+
+def test_titles_are_shown_as_they_are():
+    entry = {"seq": 1, "kind": "publish", "by": "olga", "title": "[/b] 50 % [off]"}
+    assert "[/b] 50 % [off]" in printed(lambda: console.print(table_of_entries([entry])))
+
+
+@pytest.mark.parametrize(("members", "more"), [(4, "and 3 more"), (1, "")])
+def test_members_that_are_not_shown_are_told(members, more):
+    ann = {"user": "ann", "role": "owner"}
+    shown = printed(lambda: cli._print_mailbox({**FACT, "members": members}, [ann], []))
+    assert shown.splitlines()[1] == f"ann (owner)  {more}".strip()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"expect": 10**20, "release": {}},
+        {"expect": 1, "release": {"users": ["\udcff"]}},
+        {"expect": 1, "release": {}, "mailbox": "public:\udcff"},
+    ],
+)
+def test_what_json_cannot_hold_is_a_clear_error(fields):
+    release = {"type": "release", "mailbox": "public:p", "by": "olga", "publish": 1}
+    with pytest.raises(click.ClickException):
+        checked({**release, "id": new_id(), **fields})
+
+
+def test_a_bad_address_of_a_reply_is_a_clear_error():
+    send = {"type": "send", "mailbox": "group:g", "by": "ann", "id": new_id(), "body": 1}
+    with pytest.raises(click.ClickException, match="reply"):
+        checked({**send, "reply": "me"})
