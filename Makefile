@@ -19,6 +19,7 @@ help: ## list the targets
 install: $(INSTALLED) ## create .venv with the pinned packages
 
 $(INSTALLED): requirements.txt pyproject.toml
+	@echo "installing Python packages, about a minute"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.txt
 	$(BIN)/pip install -qq --no-deps --editable .

@@ -30,7 +30,8 @@ THREE_WAYS = """\
 Readcast needs a Kafka broker. Three ways to have one:
   1. your own: set KAFKA_BOOTSTRAP_SERVERS=host:port
   2. Java 17 or newer and Maven on the PATH: `make run` starts a broker from Maven Central
-  3. Docker: docker compose -f docker/compose.yaml up"""
+  3. Docker: export READCAST_AUTH_SECRET=$(openssl rand -hex 32)
+             docker compose -f docker/compose.yaml up"""
 
 TOOLS = {
     "acls": "org.apache.kafka.tools.AclCommand",

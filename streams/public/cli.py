@@ -179,7 +179,7 @@ def _milliseconds(text: str) -> int:
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
-        fail(f"expires: {_WHEN}")
+        fail(f"expires: give {_WHEN}")
     return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
