@@ -175,7 +175,7 @@ class Gateway:
                 socket.close(CloseCode.CROWDED)
                 await socket.ended()
         finally:
-            socket.abort()
+            socket.leave()
             if place is not None:
                 self.connections.depart(place)
 

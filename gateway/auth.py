@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -24,6 +25,10 @@ _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 TOKEN_LENGTH = 8_192
 """Characters of a token, as many as a line of an HTTP head may have."""
+
+
+CLOCK_SECONDS = 60
+"""How far the clock of whoever signs may be ahead of ours: `iat` and `nbf` are its present."""
 
 
 HEADS = 64
@@ -57,9 +62,15 @@ class Tokens:
         try:
             key = self._key_of(token)
             claims = jwt.decode(
-                token, key.checking, algorithms=[key.algorithm], options={"require": ["sub", "exp"]}
+                token,
+                key.checking,
+                algorithms=[key.algorithm],
+                options={"require": ["sub", "exp"]},
+                leeway=CLOCK_SECONDS,
             )
             expires = float(claims["exp"])
+            if expires <= time.time():
+                raise jwt.ExpiredSignatureError
         except jwt.ExpiredSignatureError:
             raise Disconnect(CloseCode.EXPIRED, "the token has expired") from None
         except jwt.PyJWTError as error:

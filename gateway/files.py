@@ -37,24 +37,27 @@ class FromFiles(Generic[T]):
         self._paths = paths
         self._read = read
         self._describe = describe
-        self._stamps = self._look()
+        self._told = self._stamps = self._look()
         self._value = read()
 
     def get(self) -> T:
         """The value by the files as they are, or by the last ones that could be used."""
         stamps = self._look()
         if stamps != self._stamps:
-            self._stamps = stamps
-            self._renew()
+            self._renew(stamps)
         return self._value
 
-    def _renew(self) -> None:
+    def _renew(self, stamps: list[Stamp | None]) -> None:
         about = log.bind(what=self._what, files=[str(path) for path in self._paths])
         try:
             self._value = self._read()
         except (OSError, ValueError) as error:
-            about.error("changed files can't be used, all stays as it was", error=str(error))
+            # Looked at again next time: what is wrong, such as rights, may be mended without a change of the files.
+            if stamps != self._told:
+                about.error("changed files can't be used, all stays as it was", error=str(error))
+            self._told = stamps
         else:
+            self._told = self._stamps = stamps
             about.info("changed files are in use", **self._describe(self._value))
 
     def _look(self) -> list[Stamp | None]:

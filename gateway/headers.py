@@ -56,6 +56,9 @@ SWITCHING_PROTOCOLS = 101
 
 async def secure(request: BaseRequest, response: StreamResponse) -> None:
     """Add the headers to an answer, except to one that opens a socket."""
+    if isinstance(response, BaseException):
+        # Its traceback holds the request, which holds it: only a full collection would free them.
+        response.__traceback__ = response.__context__ = None
     if response.status == SWITCHING_PROTOCOLS:
         return
     response.headers.update(SECURITY)

@@ -78,20 +78,22 @@ class Socket(BaseProtocol):
         loop = asyncio.get_running_loop()
         super().__init__(loop)
         self._upgraded = True
-        self._queue = WebSocketDataQueue(self, READ_BYTES, loop=loop)
-        self._reader = _reader(form, self._queue, frame_bytes)
+        self._queue: WebSocketDataQueue | None = WebSocketDataQueue(self, READ_BYTES, loop=loop)
+        self._reader: WebSocketReader | None = _reader(form, self._queue, frame_bytes)
         self._cutoff: asyncio.TimerHandle | None = None
         self._has_closed = False
         self.form = form
 
     def data_received(self, data: bytes) -> None:
         """Parse; after a fault nothing more is."""
-        self._reader.feed_data(data)
+        if self._reader is not None:
+            self._reader.feed_data(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The connection is gone."""
         super().connection_lost(exc)
-        self._reader.feed_eof()
+        if self._queue is not None:
+            self._queue.feed_eof()
         if self._cutoff is not None:
             self._cutoff.cancel()
 
@@ -106,7 +108,7 @@ class Socket(BaseProtocol):
 
         Raises `Disconnect` for what is no WebSocket frame, or too large.
         """
-        if self._has_closed:
+        if self._has_closed or self._queue is None:
             return WS_CLOSED_MESSAGE
         try:
             message: Message = await self._queue.read()
@@ -128,14 +130,18 @@ class Socket(BaseProtocol):
     def close(self, code: int, reason: str = "") -> None:
         """Send a close frame, once; without an answer the connection is cut off after CLOSE_SECONDS."""
         transport = self.transport
-        if transport is None or self._cutoff is not None:
+        if transport is None or self._queue is None or self._cutoff is not None:
             return
         self._write(_CLOSE, code.to_bytes(2) + reason.encode("ascii", "replace")[:120])
         self._cutoff = self._loop.call_later(CLOSE_SECONDS, transport.abort)
         self._queue.feed_data(WS_CLOSING_MESSAGE, 0)
 
-    def abort(self) -> None:
-        """Cut the connection off, unless it is closing."""
+    def leave(self) -> None:
+        """Cut the connection off, unless it is closing, and drop what was read of it.
+
+        The rest is in cycles, and waits for the collector.
+        """
+        self._queue = self._reader = None
         if self.transport is not None and not self.transport.is_closing():
             self.transport.abort()
 
@@ -162,6 +168,7 @@ class Socket(BaseProtocol):
 
 
 def _reader(form: Form, queue: WebSocketDataQueue, frame_bytes: int) -> WebSocketReader:
+    beyond = frame_bytes + 1  # both take what is shorter than their limit
     if form.window:
-        return deflate.InflatingReader(queue, frame_bytes)
-    return WebSocketReader(queue, frame_bytes, compress=False, decode_text=False)
+        return deflate.InflatingReader(queue, beyond)
+    return WebSocketReader(queue, beyond, compress=False, decode_text=False)

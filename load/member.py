@@ -37,6 +37,8 @@ class Member:
         self._seq = 0
         self._missing: set[int] = set()
         self._ids: set[str] = set()
+        self._receipts: dict[str, int] = {}
+        self._own: dict[int, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._filler = "." * max(0, plan.body_bytes - 60)
         self.number = number
@@ -86,12 +88,13 @@ class Member:
         self._tally().sent += 1
         body = {"at": due, "text": self._filler}
         try:
-            await self.client.send(self.group, body)
+            receipt = await self.client.send(self.group, body)
         except ReadcastError as error:
             count(self._tally().failed, error.code)
         else:
             tally = self._tally()
             tally.acknowledged += 1
+            self._receipts[receipt.id] = receipt.seq
             tally.receipts.add(micros_since(due))
 
     async def head(self) -> int:
@@ -106,6 +109,11 @@ class Member:
         """Count what has not come, and what the client had to mend."""
         tally = self._tally()
         tally.lost += len(self._missing) + max(0, head - self._seq)
+        tally.unstored += sum(
+            self._own.get(seq) != message
+            for message, seq in self._receipts.items()
+            if seq > head or (seq <= self._seq and seq not in self._missing)
+        )
         if self.is_owner:
             tally.stored += head - (self._begin or 0)
         counts = self.client.counts
@@ -174,6 +182,8 @@ class Member:
             tally.disordered += 1
         else:
             tally.doubled += 1
+        if event.get("from") == self._plan.user(self._number):
+            self._own[seq] = event["id"]
         if self.is_owner:
             tally.twice += event["id"] in self._ids
             self._ids.add(event["id"])

@@ -16,7 +16,8 @@ class Tally(msgspec.Struct):
 
     failed: sends that were given up, by code. refused: refusals by code, each attempt counted.
     disconnected: by close code, 1006 if the connection broke. back: resumes by tenths of a second
-    of the machine's monotonic clock. stored: messages in the groups. twice: of these, under an id
+    of the machine's monotonic clock. stored: messages in the groups. unstored: receipts of which
+    another message has the seq, or none. twice: of these, under an id
     that another one has. lost, doubled, disordered: messages as they came to a listener.
     dropped, pulled: by the clients, what came again and what they had to fetch.
     """
@@ -35,6 +36,7 @@ class Tally(msgspec.Struct):
     unrecovered: int = 0
     reset: int = 0
     stored: int = 0
+    unstored: int = 0
     twice: int = 0
     lost: int = 0
     doubled: int = 0
@@ -60,7 +62,7 @@ class Tally(msgspec.Struct):
         A message without a receipt may be stored or not, so there may be more stored than acknowledged.
         """
         return {
-            "acknowledged, not stored": max(0, self.acknowledged - self.stored),
+            "acknowledged, not stored": max(self.unstored, self.acknowledged - self.stored),
             "stored twice": self.twice,
             "lost": self.lost,
             "doubled": self.doubled,

@@ -50,6 +50,9 @@ STATES = ("cursor", "head")
 PAGE = 200
 """Messages pulled at a time."""
 
+IDENTIFIED = ("send", "post", "publish", "release", "withdraw")
+"""Requests that are another one under another id."""
+
 RESUME = 500
 """Mailboxes that one `hello` names: it has to fit into a frame."""
 
@@ -123,7 +126,7 @@ class Client:
         self._resumed: asyncio.Future[None] | None = None
         self._pulling: set[str] = set()
         self.places: dict[str, tuple[str, int]] = dict(since or {})
-        """(epoch, seq) of the last message that the iterator has given, by mailbox."""
+        """(epoch, seq) of the last message that the iterator has given, by mailbox, or after which it began."""
         self.refusals: Counter[str] = Counter()
         """Refused requests by code, each attempt counted."""
         self._inflow = Inflow(
@@ -211,6 +214,8 @@ class Client:
         within: seconds, instead of `request_seconds`. Raises Refused, Unanswered or Closed.
         """
         failures: list[ReadcastError] = [Unanswered(op)]
+        if op in IDENTIFIED:
+            fields = {"id": str(uuid.uuid4()), **fields}
         try:
             async with asyncio.timeout(within or self._request_seconds):
                 return await self._insist(op, fields, failures)

@@ -7,7 +7,7 @@ given it by `page`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +43,8 @@ class Inflow:
 
     deliver: is given each event. pull: is told of a mailbox that needs history, and asks `lacks`.
     rewatch: is told of a mailbox whose resume failed for a passing reason. has_room: whether
-    messages can be taken; those that can't are pulled later.
+    messages can be taken; those that can't are pulled later. since: (epoch, seq) by mailbox to go on
+    after; where a mailbox begins is added.
     counts: `doubled` (dropped), `holes` (found), `pulled`, `recovered`, `unrecovered`.
     """
 
@@ -53,7 +54,7 @@ class Inflow:
         pull: Callable[[str], None],
         rewatch: Callable[[str], None],
         has_room: Callable[[], bool],
-        since: Mapping[str, tuple[str, int]],
+        since: MutableMapping[str, tuple[str, int]],
         watch: Container[str] | None = None,
     ) -> None:
         self._deliver = deliver
@@ -61,6 +62,7 @@ class Inflow:
         self._rewatch = rewatch
         self._has_room = has_room
         self._watch = watch
+        self._since = since
         self._places = {mailbox: Place(*place) for mailbox, place in since.items()}
         self._handlers: dict[str, Callable[[Event], None]] = {
             "message": self._message,
@@ -97,7 +99,7 @@ class Inflow:
             self._unresumed(event)
         elif op == "head":
             # Watched by notification: to resume it would make it live.
-            self._places.pop(event["mailbox"], None)
+            self._forget(event["mailbox"])
         elif handler := self._handlers.get(op):
             handler(event)
             return
@@ -192,11 +194,11 @@ class Inflow:
             if entry["mode"] == "live":
                 self._listed(entry)
             elif entry["mode"] != "notice":
-                self._places.pop(entry["mailbox"], None)
+                self._forget(entry["mailbox"])
 
     def _watching(self, event: Event) -> None:
         if event["mode"] != "live":
-            self._places.pop(event["mailbox"], None)
+            self._forget(event["mailbox"])
             return
         self._listed(event)
         place = self._places[event["mailbox"]]
@@ -207,7 +209,7 @@ class Inflow:
         mailbox, epoch = entry["mailbox"], entry["epoch"]
         place = self._places.get(mailbox)
         if place is None:
-            self._places[mailbox] = Place(epoch, entry["head"])
+            self._begin(mailbox, epoch, entry["head"])
         elif not place.epoch:
             place.epoch = epoch
         elif place.epoch != epoch:
@@ -231,21 +233,32 @@ class Inflow:
         if event["retriable"]:
             self._rewatch(event["mailbox"])
         else:
-            self._places.pop(event["mailbox"], None)
+            self._forget(event["mailbox"])
 
     def _moved(self, event: Event) -> None:
         mailbox = event["mailbox"]
         if event["op"] != "created" and self.user not in event["members"]:
             return
         if event["op"] == "left":
-            self._places.pop(mailbox, None)
+            self._forget(mailbox)
         elif self._is_watched(mailbox) and self.epoch(mailbox) != event["epoch"]:
-            self._places[mailbox] = Place(event["epoch"], event["head"])
+            self._begin(mailbox, event["epoch"], event["head"])
 
     def _is_watched(self, mailbox: str) -> bool:
         return self._watch is None or mailbox in self._watch
 
+    def _begin(self, mailbox: str, epoch: str, head: int) -> None:
+        """What comes after `head` is delivered, by a later client, too."""
+        self._places[mailbox] = Place(epoch, head)
+        if self._since.get(mailbox, ("", 0))[0] != epoch:
+            self._since[mailbox] = (epoch, head)
+
+    def _forget(self, mailbox: str) -> None:
+        """There is no place any more from which to go on."""
+        self._places.pop(mailbox, None)
+        self._since.pop(mailbox, None)
+
     def _reset(self, mailbox: str, epoch: str, head: int) -> None:
         """What lies between is not delivered."""
-        self._places[mailbox] = Place(epoch, head)
+        self._begin(mailbox, epoch, head)
         self._deliver({"op": "reset", "mailbox": mailbox, "epoch": epoch, "head": head})

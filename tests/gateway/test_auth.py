@@ -1,6 +1,7 @@
 import base64
 import json
 import os
+import resource
 import time
 
 import jwt
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.auth import TOKEN_LENGTH, Tokens, bearer, origin_allowed
 from gateway.errors import CannotStart, CloseCode, Disconnect
+from gateway.files import FromFiles
 from gateway.keys import KeyFile
 from tests.keys import rs256, rsa_jwk, rsa_key, shared_jwk, write_set
 
@@ -235,3 +237,53 @@ def test_the_bearer_token_is_found(header, token):
 )
 def test_only_our_own_and_listed_pages_may_connect(origin, allowed):
     assert origin_allowed(origin, "here:8080", ("https://app.example",)) is allowed
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+def test_a_token_of_a_service_whose_clock_is_a_little_ahead_is_good(claim):
+    assert tokens.verify(signed(**{claim: int(time.time()) + 2})).user == "alice"
+
+
+@pytest.mark.parametrize(
+    ("claim", "seconds", "code"),
+    [("exp", -1, CloseCode.EXPIRED), ("nbf", 3_600, CloseCode.BAD_TOKEN)],
+)
+def test_no_other_token_is_good_for_longer(claim, seconds, code):
+    assert refused(signed(**{claim: int(time.time()) + seconds})) is code
+
+
+def test_a_key_that_has_leaked_is_given_up_though_no_file_could_be_opened_at_first(tmp_path):
+    checker = Tokens("", KeyFile(write_set(tmp_path, rsa_jwk("leaked"))))
+    leaked = rs256("leaked")
+    assert checker.verify(leaked).user == "alice"
+    write_set(tmp_path, rsa_jwk("b"))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # all files are in use
+    try:
+        checker.verify(leaked)  # nobody is shut out by that
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with pytest.raises(Disconnect):
+        checker.verify(leaked)
+    assert checker.verify(rs256("b")).user == "alice"
+
+
+def test_files_are_in_use_once_their_rights_are_mended(tmp_path, capsys):
+    path = tmp_path / "certificate.pem"
+    path.write_text("old")
+
+    def read() -> str:
+        if not path.stat().st_mode & 0o040:  # as for a gateway that is not root
+            raise PermissionError(13, "Permission denied")
+        return path.read_text()
+
+    path.chmod(0o640)
+    files = FromFiles("certificate", (path,), read, lambda _: {})
+    part = tmp_path / "part"
+    part.touch(0o600)
+    part.write_text("new")
+    part.replace(path)
+    assert [files.get() for _ in range(3)] == ["old"] * 3
+    assert capsys.readouterr().out.count("can't be used") == 1
+    path.chmod(0o640)
+    assert files.get() == "new"

@@ -128,9 +128,9 @@ async def test_the_limit_is_that_of_frames(house_of: Open):
     house = await house_of(frame_bytes=1024)
     client = await deflating(house)
     ping = b'{"op":"ping","ref":1}'
-    await put(client, packed(ping.ljust(1023)))
-    assert (await client.answer(1))["op"] == "pong"
     await put(client, packed(ping.ljust(1024)))
+    assert (await client.answer(1))["op"] == "pong"
+    await put(client, packed(ping.ljust(1025)))
     assert await client.closed() == 4504
 
 

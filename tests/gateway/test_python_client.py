@@ -2,10 +2,14 @@
 
 import asyncio
 
+from readcast import Backoff
 from readcast import Client as Library
+from streams import commands
 from tests.gateway.conftest import House, Open
 from tests.gateway.fakes import until
 from tests.gateway.test_races import NOTHING_COMES, add
+
+QUICK = Backoff(base=0.05, cap=0.1)
 
 
 async def test_a_client_whose_resume_had_no_answer_goes_on(house_of: Open, group: str):
@@ -78,3 +82,58 @@ async def test_a_mailbox_that_notifies_goes_on_notifying_after_a_reconnect(
         house.pipeline.post(group)
         await until(lambda: got("head") == 2 or got("message"))
     assert got("message") == 0
+
+
+async def test_a_publish_without_an_id_is_one_however_often_the_connection_is_lost(house: House):
+    olga = Library(house.url, house.token("olga", role="operator"), backoff=QUICK)
+    async with asyncio.timeout(10), olga:
+        house.pipeline.silent = True  # it is taken, and the answer is lost with the connection
+        asking = asyncio.create_task(
+            olga.request("publish", mailbox="public:news", title="Sale", body={"text": "today"})
+        )
+
+        def taken() -> list[commands.Publish]:
+            return [one for one in house.pipeline.commands if isinstance(one, commands.Publish)]
+
+        await until(lambda: len(taken()) == 1)
+        olga.drop()
+        await until(lambda: len(taken()) == 2)
+        house.pipeline.silent = False
+        for command in taken():
+            house.pipeline.decide(command)
+        await asking
+    assert len({command.id for command in taken()}) == 1
+
+
+async def test_a_later_client_goes_on_in_a_mailbox_that_was_quiet(house: House, group: str):
+    house.pipeline.make(group, "alice", "bob")
+    house.pipeline.post(group)
+    async with asyncio.timeout(10), Library(house.url, house.token("bob")) as bob:
+        async for event in bob:
+            if event["op"] == "sync":
+                break
+        places = dict(bob.places)
+    house.pipeline.post(group)  # while bob's program is restarted
+    async with asyncio.timeout(10), Library(house.url, house.token("bob"), since=places) as again:
+        house.pipeline.post(group)
+        seqs = []
+        async for event in again:
+            if event["op"] == "message":
+                seqs.append(event["seq"])
+                if event["seq"] == 3:
+                    break
+    assert seqs == [2, 3]
+
+
+async def test_a_frame_of_just_the_limit_passes(house: House, group: str):
+    house.pipeline.make(group, "alice")
+    async with asyncio.timeout(10), Library(house.url, house.token("alice")) as alice:
+        limit = int(alice._connection._limits["frame_bytes"])
+        written = []
+        send = alice._connection._socket.send
+        alice._connection._socket.send = lambda frame: (written.append(len(frame)), send(frame))
+        await alice.send(group, "")
+        (empty,) = written
+        written.clear()
+        assert (await alice.send(group, "x" * (limit - empty))).seq == 2
+        assert written == [limit]

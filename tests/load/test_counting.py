@@ -1,6 +1,8 @@
 """What a listener lost, got twice or out of order is counted exactly."""
 
+import asyncio
 from collections import Counter
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,8 @@ from hypothesis import strategies as st
 from load.member import Member
 from load.plan import Plan
 from load.tally import Tally
+from readcast import Unanswered
+from readcast.client import Receipt
 
 HEAD = 12
 PLAN = Plan("ws://127.0.0.1:1/ws", "", "r", (2,))
@@ -57,3 +61,34 @@ def test_parts_add_up():
     whole = Tally(sent=1, failed={"a": 1}, back={3: 1})
     whole.merge(Tally(sent=2, failed={"a": 2, "b": 1}, back={4: 1}))
     assert (whole.sent, whole.failed, whole.back) == (3, {"a": 3, "b": 1}, {3: 1, 4: 1})
+
+
+class Gateway:
+    """Stores and answers as the test says; a message is (id, seq or None)."""
+
+    def __init__(self, member: Member, stores: bool, answers: bool) -> None:
+        self.member, self.stores, self.answers, self.head = member, stores, answers, 0
+
+    async def send(self, mailbox: str, body: Any) -> Receipt:
+        seq = self.head + 1
+        receipt = Receipt(mailbox, f"{mailbox}/{seq}", seq, 0, False)
+        if self.stores:
+            self.head = seq
+            event = {"op": "message", "mailbox": mailbox, "seq": seq, "id": receipt.id}
+            self.member._take({**event, "from": "r-0", "body": body})
+        if not self.answers:
+            raise Unanswered("send")
+        return receipt
+
+
+def test_a_receipt_for_what_is_not_stored_is_a_fault_whatever_else_is_stored():
+    tally = Tally()
+    for number, (stores, answers) in enumerate([(True, False), (False, True)]):
+        member = Member(PLAN, number, lambda: tally)
+        member._begin = 0
+        gateway = Gateway(member, stores, answers)
+        member.client.send = gateway.send
+        asyncio.run(member.speak(0))
+        member.conclude(gateway.head)
+    assert (tally.sent, tally.acknowledged, tally.stored) == (2, 1, 1)
+    assert tally.faults["acknowledged, not stored"] == 1
