@@ -136,7 +136,7 @@ export class Chat {
     if (this.#refreshing) return;
     this.#refreshing = true;
     this.#store.incomplete = false;
-    await this.#client.request("sync").catch(() => {});
+    await this.#client.insist("sync").catch(() => {});
     this.#refreshing = false;
     this.#store.changed();
   }

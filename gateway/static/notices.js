@@ -256,7 +256,7 @@ export class Notices {
   #recount() {
     clearTimeout(this.#recountTimer);
     this.#recountTimer = setTimeout(
-      () => this.#client.request("sync").catch(() => {}),
+      () => this.#client.insist("sync").catch(() => {}),
       Math.random() * RECOUNT_MS,
     );
   }

@@ -143,3 +143,21 @@ class Wire:
         return (self.lose_answers and event["op"] == "sent") or (
             self.lose_events and event["op"] == "message"
         )
+
+
+class Refusing(Wire):
+    """Refuses requests of an op, the next `times` ones, as a gateway that gets no answer does."""
+
+    def __init__(self, op: str, times: int) -> None:
+        super().__init__()
+        self.op = op
+        self.times = times
+
+    def _up(self, server: WebSocketRoute, frame: str) -> None:
+        event = json.loads(frame)
+        if event["op"] == self.op and self.times:
+            self.times -= 1
+            refusal = {"code": "unavailable", "message": "No answer in time.", "retriable": True}
+            self.forge({"op": "error", "ref": event["ref"], **refusal})
+        else:
+            super()._up(server, frame)

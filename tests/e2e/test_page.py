@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from tests.e2e.conftest import Open, Party
 from tests.e2e.page_scripts import ARRIVALS, CONTRASTS
-from tests.e2e.page_tab import PHONE, Tab, Wire
+from tests.e2e.page_tab import PHONE, Refusing, Tab, Wire
 from tests.processes import System
 from tests.records import new_id, unique
 from tests.waiting import soon
@@ -386,6 +386,22 @@ async def test_a_lost_connection_comes_back_by_itself(blank: Open, party: Party,
     epoch, seq = wire.of("hello")[-1]["since"][group]
     assert epoch
     assert seq == 3
+
+
+async def test_a_list_for_which_there_was_no_answer_is_asked_for_again(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    one = await blank()
+    wire = await Refusing("sync", times=1).tap(one)
+    await one.log_in(alice.user, stack.token(alice.user))
+    await expect(one.row(group)).to_be_visible()
+    wire.times = 1
+    await wire.close(1012)
+    await expect(one.page.locator("#app")).not_to_have_attribute("data-connection", "connected")
+    await one.connected()
+    await bob.send(group, {"text": "news"})
+    await expect(one.row(group).locator(".badge")).to_have_text(re.compile("^1"))
 
 
 async def test_the_wait_for_the_next_attempt_is_shown_and_can_be_cut_short(
