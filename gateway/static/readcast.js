@@ -290,6 +290,7 @@ export class Client {
     this.#heartbeat = heartbeat;
     if (this.connected) return;
     this.#welcomedAt = Date.now();
+    this.#expectHeartbeat();
     this.#become({ name: "connected" });
     this.#queue.flush();
     for (const mailbox of this.#reads.keys()) this.#tellRead(mailbox);

@@ -1,6 +1,7 @@
 """A browser tab with the web page, driven as a user would."""
 
 import json
+import math
 import re
 from typing import Self
 
@@ -161,3 +162,26 @@ class Refusing(Wire):
             self.forge({"op": "error", "ref": event["ref"], **refusal})
         else:
             super()._up(server, frame)
+
+
+class Late(Wire):
+    """Lets the first answers to an op pass, and holds those after them back until `release`."""
+
+    def __init__(self, op: str, passing: int) -> None:
+        super().__init__()
+        self.op = op
+        self.passing: float = passing
+        self.held: list[str] = []
+
+    def release(self) -> None:
+        self.passing = math.inf
+        for frame in self.held:
+            self.sockets[-1].send(frame)
+
+    def _down(self, socket: WebSocketRoute, frame: str) -> None:
+        answers = sum(event["op"] == self.op for event in json.loads(frame))
+        if answers > self.passing:
+            self.held.append(frame)
+        else:
+            self.passing -= answers
+            super()._down(socket, frame)

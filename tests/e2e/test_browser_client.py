@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import Open, Party
 from tests.e2e.page_client import JITTER, PageClient, tapped
-from tests.e2e.page_tab import Tab
+from tests.e2e.page_tab import Late, Tab
 from tests.processes import ROOT, Gateway, System, do_without
 from tests.records import new_id, unique
 from tests.waiting import soon
@@ -491,6 +491,18 @@ async def test_waits_are_spread_evenly_up_to_a_bound_that_doubles(blank: Open, s
         # Each tenth of the time gets a tenth of the clients, give or take seven deviations.
         tenths = Counter(int(wait / bound * 10) for wait in waits)
         assert all(790 < tenths[tenth] < 1_210 for tenth in range(10))
+
+
+async def test_a_connection_on_which_nothing_comes_is_kept(blank: Open, stack: System):
+    user = unique("quiet")
+    tab = await blank()
+    await tab.page.clock.install()
+    await Late("sync", passing=0).tap(tab)
+    one = await PageClient.start(tab, user, stack.token(user), opened=False)
+    await one.run("client.open()")
+    await one.state("connected")
+    await tab.page.clock.fast_forward(11_000)
+    assert await one.run("states.map(({ name }) => name)") == ["connecting", "connected"]
 
 
 # Types and manual
