@@ -115,8 +115,13 @@ export class Chat {
 
   #take(event, request) {
     this.#store.apply(event, request);
-    if (event.op === "message") this.#outbox.drop(event.id);
+    if (event.op === "message") this.#arrived(event);
     if (event.op === "history") event.messages.forEach(({ id }) => this.#outbox.drop(id));
+  }
+
+  #arrived({ id, mailbox }) {
+    this.#outbox.drop(id);
+    if (mailbox !== this.#current) this.#store.shrink(mailbox);
   }
 
   /** An accepted message stays among the outgoing ones until the open conversation shows it. */

@@ -20,6 +20,9 @@ import { isPublic } from "./notices.js";
  * @property {boolean} [recalled]
  */
 
+/** What stays loaded of a conversation of which nobody reads the beginning. */
+const KEEP = 500;
+
 export class Conversation {
   epoch = "";
   head = 0;
@@ -142,11 +145,12 @@ export class Store {
     this.changed();
   }
 
-  /** Keep only the newest messages. @param {string} mailbox @param {number} count */
-  shrink(mailbox, count) {
+  /** Keep only the newest messages. @param {string} mailbox */
+  shrink(mailbox) {
     const conversation = this.get(mailbox);
-    if (!conversation || conversation.messages.length <= count) return;
-    conversation.messages = conversation.messages.slice(-count);
+    // A page that is on its way goes before what is the first message now.
+    if (!conversation || conversation.loading || conversation.messages.length <= KEEP) return;
+    conversation.messages = conversation.messages.slice(-KEEP);
     conversation.more = true;
     this.changed();
   }

@@ -12,8 +12,6 @@ const RECALL_MS = 2 * 60_000;
 const END_PX = 48;
 /** Older messages are fetched when this close to the beginning. */
 const OLDER_PX = 400;
-/** What stays loaded of a conversation that is read at its end. */
-const KEEP = 500;
 
 export class Thread {
   #store;
@@ -221,8 +219,8 @@ export class Thread {
     if (loaded && this.#atEnd && document.visibilityState === "visible") {
       this.#seenHigh = Math.max(this.#seenHigh, high);
       this.#chat.read(mailbox);
-      this.#store.shrink(mailbox, KEEP);
     }
+    if (this.#atEnd) this.#store.shrink(mailbox);
     if (more && messages.length && byId("scroll").scrollTop < OLDER_PX) {
       this.#chat.loadOlder(mailbox);
     }

@@ -78,6 +78,19 @@ KEEP_PROGRESS = """() => {
 }"""
 """From here on, each value of the console's progress bar is kept in `progress`."""
 
+COUNT_BUILT = """() => {
+  window.built = 0;
+  const count = (changes) => changes.forEach(({ addedNodes }) => (built += addedNodes.length));
+  new MutationObserver(count).observe(document.getElementById("messages"), { childList: true });
+}"""
+"""From here on, `built` counts what is put among the messages of a conversation."""
+
+HIDE = """() => {
+  Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""From here on, the page is one that nobody sees."""
+
 LATE_OBSERVERS = """
   const Prompt = IntersectionObserver;
   window.IntersectionObserver = class extends Prompt {

@@ -1,18 +1,22 @@
 """The web page, in a real browser against the real system."""
 
 import re
+from itertools import cycle
 
 import pytest
 from playwright.async_api import expect
 
+from tests.e2e.client import Client
 from tests.e2e.conftest import Open, Party
-from tests.e2e.page_scripts import ARRIVALS, CONTRASTS
-from tests.e2e.page_tab import PHONE, Refusing, Tab, Wire
+from tests.e2e.page_scripts import ARRIVALS, CONTRASTS, COUNT_BUILT, HIDE
+from tests.e2e.page_tab import PHONE, Late, Refusing, Tab, Wire
 from tests.processes import System
 from tests.records import new_id, unique
 from tests.waiting import soon
 
 FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
+KEPT = 500
+"""What stays loaded of a conversation of which nobody reads the beginning."""
 
 
 # Logging in
@@ -173,6 +177,72 @@ async def scroll_to_the_beginning(tab: Tab) -> None:
         return await begins.is_visible()
 
     await soon(begun, "the beginning is loaded")
+
+
+async def test_what_loads_while_one_jumps_to_the_end_leaves_no_hole(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, *others = await party("alice", "bob", "carol", "dave", **FAST)
+    lines = await fill(group, others, KEPT + 200)
+    one = await blank()
+    wire = await Late("history", passing=12).tap(one)
+    await one.log_in(alice.user, stack.token(alice.user), group)
+    scroll = one.page.locator("#scroll")
+
+    async def asks() -> bool:
+        await scroll.evaluate("element => { element.scrollTop = 0; }")
+        return bool(wire.held)
+
+    await soon(asks, "another page is on its way")
+    assert await one.texts.count() > KEPT
+    await one.page.locator("#pill").click()
+    await expect(one.message(lines[-1])).to_be_in_viewport()
+    await scroll.evaluate("element => { element.scrollTop -= 300; }")
+    await expect(one.page.locator("#pill")).to_be_visible()
+    wire.release()
+    await scroll_to_the_beginning(one)
+    await one.reads(*lines)
+
+
+async def test_a_conversation_holds_no_more_than_it_may_after_one_has_left_it(
+    tab: Open, party: Party
+):
+    group, alice, *others = await party("alice", "bob", "carol", "dave", **FAST)
+    one = await tab(alice.user, group)
+    await expect(one.page.get_by_text("Say hello")).to_be_visible()
+    await one.page.evaluate("location.hash = ''")
+    await expect(one.composer).to_be_hidden()
+    *_, last = await fill(group, others, KEPT + 50)
+    await expect(one.row(group).locator(".row-last")).to_contain_text(last)
+    await one.page.evaluate(COUNT_BUILT)
+    await one.show(group)
+    await expect(one.texts.last).to_have_text(last)
+    await expect(one.texts).to_have_count(KEPT)
+    # Each message, and the day.
+    assert await one.page.evaluate("built") <= KEPT + 1
+
+
+async def test_a_page_that_nobody_sees_holds_no_more_of_a_conversation_than_it_may(
+    tab: Open, party: Party
+):
+    group, alice, *others = await party("alice", "bob", "carol", "dave", **FAST)
+    one = await tab(alice.user, group)
+    await expect(one.page.get_by_text("Say hello")).to_be_visible()
+    await one.page.evaluate(HIDE)
+    await one.context.set_offline(True)
+    await expect(one.status).to_contain_text("Offline")
+    *_, last = await fill(group, others, KEPT + 50)
+    await one.context.set_offline(False)
+    await expect(one.texts.last).to_have_text(last)
+    await expect(one.texts).to_have_count(KEPT)
+
+
+async def fill(group: str, senders: list[Client], count: int) -> list[str]:
+    """Send messages, by turns: one user may send only so many frames a second; returns the texts."""
+    lines = [f"line {number}" for number in range(count)]
+    for line, sender in zip(lines, cycle(senders), strict=False):
+        await sender.send(group, {"text": line})
+    return lines
 
 
 async def test_a_recall_is_seen_by_the_other(tab: Open, party: Party):
