@@ -5,6 +5,7 @@ import { standing } from "./console-desk.js";
 import { byId, h, reconcile } from "./dom.js";
 import { when } from "./format.js";
 import { keyOf } from "./notices.js";
+import { linkItem } from "./sidebar.js";
 
 /**
  * @param {import('./console-desk.js').Desk} desk
@@ -28,27 +29,17 @@ function row(desk, publish, current) {
   const { title, ts, touched } = publish;
   const { name, words } = standing(publish);
   const reached = touched === null ? "" : `${touched.toLocaleString("en")} touched`;
-  const chosen = key === current ? "true" : null;
   const spreading = desk.progress(key);
   const bar = () => h("progress", { max: spreading.planned || 1, value: spreading.done, "aria-label": "Spreading" });
-  return {
-    key,
-    signature: JSON.stringify([words, reached, when(ts), chosen, spreading?.done]),
-    build: () =>
-      h(
-        "li",
-        {},
-        h(
-          "a.row",
-          { href: `#${key}`, "aria-current": chosen },
-          h(
-            "span.row-text",
-            {},
-            h("span.row-line", {}, h("span.row-name", {}, title), h("span.row-time", {}, when(ts))),
-            h("span.row-line", {}, h("span.row-last", {}, reached), h(`span.state.${name}`, {}, words)),
-            spreading && bar(),
-          ),
-        ),
-      ),
-  };
+  const content = () => [
+    h(
+      "span.row-text",
+      {},
+      h("span.row-line", {}, h("span.row-name", {}, title), h("span.row-time", {}, when(ts))),
+      h("span.row-line", {}, h("span.row-last", {}, reached), h(`span.state.${name}`, {}, words)),
+      spreading && bar(),
+    ),
+  ];
+  const signature = [words, reached, when(ts), spreading?.done];
+  return linkItem({ key, current: key === current, signature, content });
 }

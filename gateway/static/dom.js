@@ -49,8 +49,10 @@ export function announce(words) {
 /**
  * @typedef {object} Item
  * @property {string} key unique among its siblings
- * @property {string} signature changes when the element must be built again
+ * @property {string} signature changes when the element must be built or filled again
  * @property {() => HTMLElement} build
+ * @property {(element: HTMLElement) => void} [update] fills it, at first and wherever it changes: it
+ *   is not built again, for a press on what goes before it ends is no click
  */
 
 /**
@@ -63,16 +65,19 @@ export function reconcile(parent, items) {
   const kept = new Set(items.map(({ key }) => key));
   for (const [key, element] of old) if (!kept.has(key)) element.remove();
   let place = parent.firstElementChild;
-  for (const { key, signature, build } of items) {
+  for (const { key, signature, build, update } of items) {
     let element = old.get(key);
     if (element?.dataset.signature !== signature) {
-      const built = build();
-      Object.assign(built.dataset, { key, signature });
-      if (element) {
-        if (element === place) place = built;
-        replace(element, built);
+      if (!element || !update) {
+        const built = build();
+        if (element) {
+          if (element === place) place = built;
+          replace(element, built);
+        }
+        element = built;
       }
-      element = built;
+      update?.(element);
+      Object.assign(element.dataset, { key, signature });
     }
     if (element === place) place = place.nextElementSibling;
     else parent.insertBefore(element, place);

@@ -60,26 +60,37 @@ export class Sidebar {
 /** A line of the list; `key` is its address, too. @returns {import('./dom.js').Item} */
 export function row({ key, name, face, preview, last, unread, noun, current }) {
   const at = last ? when(last.ts) : "";
-  const mark = unread > 0 && badge(unread, noun);
+  const mark = () => unread > 0 && badge(unread, noun);
+  const content = () => [
+    face(),
+    h(
+      "span.row-text",
+      {},
+      h("span.row-line", {}, h("span.row-name", {}, name), h("span.row-time", {}, at)),
+      h("span.row-line", {}, h("span.row-last", {}, preview), mark()),
+    ),
+  ];
+  return linkItem({ key, current, signature: [preview, at, unread], content });
+}
+
+/**
+ * An item that leads to the address `key`.
+ * @param {object} item
+ * @param {string} item.key
+ * @param {boolean} item.current whether it leads to what is on the screen
+ * @param {any[]} item.signature
+ * @param {() => HTMLElement[]} item.content
+ * @returns {import('./dom.js').Item}
+ */
+export function linkItem({ key, current, signature, content }) {
   return {
     key,
-    signature: JSON.stringify([preview, at, unread, current]),
-    build: () =>
-      h(
-        "li",
-        {},
-        h(
-          "a.row",
-          { href: `#${key}`, "aria-current": current ? "true" : null },
-          face(),
-          h(
-            "span.row-text",
-            {},
-            h("span.row-line", {}, h("span.row-name", {}, name), h("span.row-time", {}, at)),
-            h("span.row-line", {}, h("span.row-last", {}, preview), mark),
-          ),
-        ),
-      ),
+    signature: JSON.stringify([current, ...signature]),
+    build: () => h("li", {}, h("a.row", { href: `#${key}` })),
+    update: ({ firstElementChild: link }) => {
+      link.ariaCurrent = current ? "true" : null;
+      link.replaceChildren(...content());
+    },
   };
 }
 

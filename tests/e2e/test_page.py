@@ -109,6 +109,17 @@ async def test_an_unread_badge_counts_and_clears(tab: Open, party: Party):
     await soon(is_read, "the cursor reaches the head")
 
 
+async def test_a_row_that_changes_during_a_press_is_clicked(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    one = await tab(alice.user)
+    await one.row(group).locator(".row-last").hover()
+    await one.page.mouse.down()
+    await bob.send(group, {"text": "news"})
+    await expect(one.row(group).locator(".row-last")).to_have_text(f"{bob.user}: news")
+    await one.page.mouse.up()
+    await one.reads("news")
+
+
 async def test_a_line_marks_where_the_unread_begin(tab: Open, party: Party):
     group, alice, bob = await party("alice", "bob")
     await bob.send(group, {"text": "known"})

@@ -206,6 +206,23 @@ async def test_earlier_entries_of_the_trail_are_loaded_on_demand(console: Open, 
     await expect(desk.button("Show earlier entries")).to_be_visible()
 
 
+async def test_a_row_that_changes_during_a_press_is_clicked(console: Open, operate: Connect):
+    olga, mailbox, title = await operate(), unique("public:news"), unique("Title")
+    where = {"mailbox": mailbox, "publish": 1}
+    nobody = {"all": [{"claim": "test", "in": [mailbox]}]}
+    fields = {"mailbox": mailbox, "title": title, "body": {"text": ""}, "audience": nobody}
+    receipt = await olga.request("publish", id=new_id(), **fields)
+    desk = await console()
+    row = desk.page.locator(f'#list a[href="#{mailbox}/1"]')
+    await row.locator(".row-name").hover()
+    await desk.page.mouse.down()
+    release = {"percent": 1, "users": []}
+    await olga.request("release", id=new_id(), expect=receipt["entry"], release=release, **where)
+    await expect(row.locator(".state")).to_have_text("1 %")
+    await desk.page.mouse.up()
+    await expect(desk.page.locator("#publish-title")).to_have_text(title)
+
+
 async def test_a_release_that_is_being_spread_shows_how_far_it_is(
     slow_release: Gateway, console: Open, dial: Connect, stack: System
 ):
