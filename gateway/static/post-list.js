@@ -17,9 +17,9 @@ export class PostList {
   #observer;
   /** @type {import('./feed.js').Feed | null} */
   #feed = null;
-  /** Where each feed was left. @type {WeakMap<import('./feed.js').Feed, {visit: number, top: number}>} */
-  #places = new WeakMap();
   #visit = 0;
+  /** Where the list is scrolled to, for one that is hidden does not tell. */
+  #top = 0;
   /** The own post whose text is being changed. @type {string | null} */
   #editing = null;
 
@@ -38,19 +38,18 @@ export class PostList {
     this.#empty = empty;
     this.#confirm = confirm;
     this.#list.onkeydown = step;
+    this.#scroll.onscroll = () => this.#feed && (this.#top = this.#scroll.scrollTop);
     const near = (entries) => entries.at(-1).isIntersecting && this.#feed?.loadMore();
     this.#observer = new IntersectionObserver(near, { root: this.#scroll, rootMargin: AHEAD });
   }
 
   /** @param {import('./feed.js').Feed | null} feed null: nobody looks */
   show(feed) {
-    if (this.#feed) this.#places.set(this.#feed, { visit: this.#visit, top: this.#scroll.scrollTop });
     this.#feed = feed;
     this.#editing = null;
     if (!feed) return this.#observer.disconnect();
-    const left = this.#places.get(feed);
     this.render();
-    this.#scroll.scrollTop = left?.visit === feed.visit ? left.top : 0;
+    this.#scroll.scrollTop = this.#top;
   }
 
   get atTop() {
@@ -62,7 +61,7 @@ export class PostList {
     const { posts, visit, loading, loaded, more, refused } = this.#feed;
     const items = posts.map((post) => this.#item(post));
     keepingPlace(this.#scroll, this.#list, () => reconcile(this.#list, items));
-    if (visit !== this.#visit) this.#scroll.scrollTop = 0;
+    if (visit !== this.#visit) this.#scroll.scrollTop = this.#top = 0;
     this.#visit = visit;
     [...this.#list.children].forEach((child, index) => child.setAttribute("aria-posinset", index + 1));
     this.#list.setAttribute("aria-busy", String(loading));

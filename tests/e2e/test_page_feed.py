@@ -210,6 +210,22 @@ async def test_what_others_change_changes_on_the_screen(tab: Open, connect: Conn
     await expect(pill(one)).to_be_hidden()
 
 
+async def test_the_feed_is_found_where_it_was_left(tab: Open, connect: Connect):
+    alice = unique("alice")
+    (nora,) = await authors_of(connect, alice, "nora")
+    for number in range(15):
+        await post(nora, f"post {number}")
+    one = await look(await tab(alice))
+    await expect(posts(one)).to_have_count(15)
+    scroll = one.page.locator("#feed-scroll")
+    await scroll.evaluate("element => { element.scrollTop = 400; }")
+    await posts(one).nth(5).get_by_role("link", name=nora.user).click()
+    await expect(one.button("Unfollow")).to_be_visible()
+    await one.button("Back to the feed").click()
+    await expect(posts(one)).to_have_count(15)
+    assert await scroll.evaluate("element => element.scrollTop") == 400
+
+
 # One's own posts
 
 
