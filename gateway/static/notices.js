@@ -49,6 +49,8 @@ export class Notices {
   #opening = new Map();
   #loadedFrom = Infinity;
   #stale = false;
+  /** Whether somebody has asked for the list, with or without a connection. */
+  #wanted = false;
   #expiryTimer;
   #recountTimer;
   /** @type {Notice[]} on the screen */
@@ -97,8 +99,9 @@ export class Notices {
     return this.#loadedFrom < Infinity;
   }
 
-  /** Load the list, or more of it. */
+  /** Load the list, or more of it; without a connection, the list when that is back. */
   async load() {
+    this.#wanted = true;
     if (this.loading || !this.more || !this.#client.connected) return;
     this.loading = true;
     this.#changed();
@@ -160,7 +163,7 @@ export class Notices {
 
   /** Notices may have been withdrawn during an absence. */
   #reload() {
-    const shown = this.loaded || this.cards.length || this.#waiting.length;
+    const shown = this.#wanted || this.cards.length || this.#waiting.length;
     this.#loadedFrom = Infinity;
     this.more = true;
     if (shown) this.load();
@@ -195,7 +198,14 @@ export class Notices {
       if (!there.has(keyOf(notice))) this.#remove(notice);
     }
     notices.filter((notice) => !isOver(notice)).forEach((notice) => this.#know(notice));
+    if (!more) this.#check();
     this.#changed();
+  }
+
+  /** Of what expires before it is loaded this page hears nothing, so it counts it until it is all loaded. */
+  #check() {
+    const unopened = [...this.#known.values()].filter(({ opened }) => !opened);
+    if (unopened.length !== this.unread) this.#recount();
   }
 
   #know(notice) {

@@ -13,6 +13,7 @@ from tests.e2e.page_scripts import CONTRASTS
 from tests.e2e.page_tab import PHONE, Tab, Wire
 from tests.processes import System
 from tests.records import new_id, unique
+from tests.waiting import soon
 
 
 async def publish(operator: Client, *users: str, **fields: Any) -> dict[str, Any]:
@@ -157,6 +158,42 @@ async def test_an_expired_notice_vanishes(tab: Open, operate: Connect):
     await expect(cards(one)).to_have_count(1)
     await expect(cards(one)).to_have_count(0)
     await expect(one.row("notices")).to_have_count(0)
+
+
+async def test_what_expired_unseen_counts_no_more_once_the_list_is_seen(
+    tab: Open, connect: Connect, operate: Connect
+):
+    alice, operator = unique("alice"), await operate()
+    elsewhere = await connect(alice)
+    await elsewhere.sync()
+    mailbox, ends = unique("public:news"), time.time() + 8
+    await publish(operator, alice, mailbox=mailbox, title="Short", expires=int(ends * 1_000))
+    await publish(operator, alice, mailbox=mailbox, title="Long")
+    await elsewhere.expect("notice", title="Long")
+    one = await tab(alice)
+    await expect(badge(one)).to_have_text(re.compile("^2"))
+
+    async def over() -> bool:
+        return time.time() > ends
+
+    await soon(over, "the end of the short one")
+    await expect(badge(one)).to_have_text(re.compile("^2"))
+    await one.row("notices").click()
+    await expect(items(one)).to_have_count(1)
+    await expect(badge(one)).to_have_text(re.compile("^1"))
+
+
+async def test_a_list_asked_for_without_a_network_comes_on_return(tab: Open, operate: Connect):
+    alice = unique("alice")
+    one = await tab(alice)
+    await publish(await operate(), alice)
+    await one.button("Dismiss").click()
+    await one.context.set_offline(True)
+    await expect(one.status).to_contain_text("Offline")
+    await one.row("notices").click()
+    await expect(one.page.locator("#notices")).to_be_visible()
+    await one.context.set_offline(False)
+    await expect(items(one)).to_have_count(1)
 
 
 async def test_earlier_notices_are_loaded_on_demand(tab: Open, operate: Connect):
