@@ -18,12 +18,20 @@ export class ConsoleTrail {
   /** Follow the mailbox of a publish. @param {import('./console-desk.js').Publish} publish */
   render({ mailbox, publish }) {
     const head = this.#desk.mailboxes.find((one) => one.mailbox === mailbox).head;
-    if (mailbox === this.#mailbox && publish === this.#publish && head === this.#head) return;
+    const same = mailbox === this.#mailbox && publish === this.#publish;
+    if (same && head === this.#head) return;
+    if (!same) this.#clear();
     this.#mailbox = mailbox;
     this.#publish = publish;
     this.#head = head;
     byId("trail-title").textContent = `Audit trail of ${mailbox}`;
-    this.#load(null);
+    // What fails is asked for again when the board comes next.
+    this.#load(null).catch(() => (this.#head = -1));
+  }
+
+  #clear() {
+    byId("trail").replaceChildren();
+    byId("trail-more").hidden = true;
   }
 
   async #load(before) {

@@ -121,6 +121,8 @@ export class Feed {
     if (order === this.order) return;
     this.order = order;
     this.#snapshot = null;
+    // What is on the screen stands in another order.
+    this.loaded = false;
     await this.renew();
   }
 
@@ -149,7 +151,7 @@ export class Feed {
 
   #connected() {
     if (!this.#wanted || !this.#client.connected) return;
-    if (!this.posts.length) this.renew();
+    if (!this.loaded || !this.posts.length) this.renew();
     else if (this.order === "state") this.#reviewRanking();
     else this.#review();
   }

@@ -206,6 +206,25 @@ async def test_earlier_entries_of_the_trail_are_loaded_on_demand(console: Open, 
     await expect(desk.button("Show earlier entries")).to_be_visible()
 
 
+async def test_the_trail_is_that_of_the_mailbox_in_its_title(console: Open, operate: Connect):
+    olga, mailboxes = await operate(), (unique("public:one"), unique("public:two"))
+    for mailbox in mailboxes:
+        nobody = {"all": [{"claim": "test", "in": [mailbox]}]}
+        fields = {"mailbox": mailbox, "body": {"text": ""}, "audience": nobody}
+        await olga.request("publish", id=new_id(), title=f"In {mailbox}", **fields)
+    one, two = mailboxes
+    desk = await console(f"{one}/1")
+    trail = desk.page.locator("#trail li")
+    await expect(trail).to_contain_text([f"In {one}"])
+    await desk.context.set_offline(True)
+    await expect(desk.status).to_contain_text("Offline")
+    await desk.page.locator(f'#list a[href="#{two}/1"]').click()
+    await expect(desk.page.locator("#trail-title")).to_contain_text(two)
+    await expect(trail).to_have_count(0)
+    await desk.context.set_offline(False)
+    await expect(trail).to_contain_text([f"In {two}"])
+
+
 async def test_a_row_that_changes_during_a_press_is_clicked(console: Open, operate: Connect):
     olga, mailbox, title = await operate(), unique("public:news"), unique("Title")
     where = {"mailbox": mailbox, "publish": 1}

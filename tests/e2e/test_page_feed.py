@@ -386,6 +386,22 @@ async def test_an_order_by_state_survives_a_lost_connection(tab: Open, connect: 
     assert await ids(one) == expected
 
 
+async def test_an_order_chosen_without_a_network_holds_on_return(tab: Open, connect: Connect):
+    alice = unique("alice")
+    authors = await authors_of(connect, alice, "nora", "omar")
+    # More than is read again at once after an absence, and than one author may post at once.
+    sent = [await post(authors[n % 2], f"{n}", state=None if n % 2 else "live") for n in range(120)]
+    one = await look(await tab(alice))
+    await expect(texts(one).first).to_have_text("119")
+    await one.context.set_offline(True)
+    await expect(one.status).to_contain_text("Offline")
+    await one.page.get_by_text("Live first").click()
+    await one.context.set_offline(False)
+    await expect(texts(one).first).to_have_text("118")
+    await scroll_to_the_oldest(one)
+    assert await ids(one) == sent[-2::-2] + sent[::-2]
+
+
 # Screens, keys and markup
 
 
