@@ -44,6 +44,8 @@ function run({ user, token }) {
     client,
     shown: new Shown(user),
     looking: () => document.visibilityState === "visible",
+    // On a phone two would cover half of a conversation.
+    room: () => (matchMedia("(max-width: 600px)").matches ? 1 : 2),
     changed,
   });
   const feed = new Feed({ client, changed, renewed: () => toast("The order has been made anew.") });

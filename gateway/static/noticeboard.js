@@ -46,8 +46,9 @@ export class Noticeboard {
 
   render() {
     if (this.#visible && this.#notices.loaded) this.#settle();
-    const { cards } = this.#notices;
-    reconcile(byId("cards"), cards.map((notice) => this.#card(notice)));
+    const { cards, waiting } = this.#notices;
+    const items = cards.map((notice) => this.#card(notice));
+    reconcile(byId("cards"), waiting ? [...items, this.#others(waiting)] : items);
     byId("cards").hidden = !cards.length;
     for (const notice of cards) this.#announce(notice);
     byId("notices").hidden = !this.#visible;
@@ -95,6 +96,12 @@ export class Noticeboard {
         follow: () => this.#notices.open(notice),
       });
     return { key: keyOf(notice), signature: when(notice.ts), build };
+  }
+
+  /** The way to those for which there is no room. */
+  #others(count) {
+    const build = () => h("button.cards-others", { type: "button", onclick: this.#goToList }, `${count} more`);
+    return { key: "others", signature: String(count), build };
   }
 
   #reveal(notice) {

@@ -18,8 +18,6 @@
  * @property {boolean} [opened]
  */
 
-/** Cards on the screen at a time; further ones wait until there is room. */
-const CARDS = 2;
 const PAGE = 20;
 /** Asking anew is spread over this time, for a withdrawal concerns many users at once. */
 const RECOUNT_MS = 5_000;
@@ -35,6 +33,7 @@ export class Notices {
   #client;
   #shown;
   #looking;
+  #room;
   #changed;
   /**
    * `read`: the entry up to which `sync` has counted.
@@ -64,12 +63,14 @@ export class Notices {
    * @param {import('./readcast.js').Client} parts.client
    * @param {import('./shown.js').Shown} parts.shown
    * @param {() => boolean} parts.looking whether somebody can see the page
+   * @param {() => number} parts.room how many cards fit on the screen at a time
    * @param {() => void} parts.changed
    */
-  constructor({ client, shown, looking, changed }) {
+  constructor({ client, shown, looking, room, changed }) {
     this.#client = client;
     this.#shown = shown;
     this.#looking = looking;
+    this.#room = room;
     this.#changed = changed;
     client.on("event", (event, request) => this.#handlers[event.op]?.(event, request));
     client.on("state", ({ name }) => name !== "connected" && (this.#stale = true));
@@ -88,6 +89,11 @@ export class Notices {
   get last() {
     const lasts = [...this.#boxes.values()].map(({ last }) => last).filter(Boolean);
     return lasts.sort(newestFirst)[0];
+  }
+
+  /** How many wait until there is room for a card. */
+  get waiting() {
+    return this.#waiting.length;
   }
 
   /** What is loaded, newest first. @returns {Notice[]} */
@@ -130,7 +136,7 @@ export class Notices {
 
   /** Show what waits, if there is room and somebody to see it. */
   look() {
-    while (this.#looking() && this.cards.length < CARDS && this.#waiting.length) {
+    while (this.#looking() && this.cards.length < this.#room() && this.#waiting.length) {
       const next = this.#waiting.shift();
       if (this.#shown.has(keyOf(next))) continue;
       this.#shown.add(keyOf(next));

@@ -110,6 +110,31 @@ async def test_a_dismissed_card_makes_room_for_the_next(tab: Open, operate: Conn
     await expect(badge(one)).to_have_text(re.compile("^3"))
 
 
+async def test_a_phone_shows_one_card_and_the_way_to_the_others(tab: Open, operate: Connect):
+    alice = unique("alice")
+    one, operator = await tab(alice, **PHONE), await operate()
+    for number in range(3):
+        await publish(operator, alice, title=f"Number {number}")
+    await expect(badge(one)).to_have_text(re.compile("^3"))
+    await expect(cards(one).locator("h3")).to_have_text(["Number 0"])
+    await expect(one.button("2 more")).to_be_visible()
+    await one.button("Dismiss").tap()
+    await expect(cards(one).locator("h3")).to_have_text(["Number 1"])
+    await one.button("1 more").tap()
+    await expect(items(one)).to_have_count(3)
+    await expect(cards(one)).to_have_count(0)
+
+
+async def test_the_text_of_a_card_has_its_whole_width(tab: Open, operate: Connect):
+    alice = unique("alice")
+    one = await tab(alice)
+    await publish(await operate(), alice, body={"text": "y" * 400})
+    words = await cards(one).locator(".card-words").bounding_box()
+    dismiss = await one.button("Dismiss").bounding_box()
+    assert words["x"] + words["width"] > dismiss["x"] + dismiss["width"] / 2
+    assert words["y"] >= dismiss["y"] + dismiss["height"]
+
+
 async def test_no_card_covers_the_list_of_notices(tab: Open, operate: Connect):
     alice = unique("alice")
     one, operator = await tab(alice), await operate()
