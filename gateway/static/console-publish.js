@@ -82,7 +82,8 @@ export class ConsolePublish {
     const { planned, done } = spreading;
     byId("spread-bar").max = planned || 1;
     byId("spread-bar").value = done;
-    byId("spread-words").textContent = `Spreading: ${number(done)} of ${plural(planned, "connected user")}`;
+    const verb = done < planned ? "Spreading:" : "Spread to";
+    byId("spread-words").textContent = `${verb} ${number(done)} of ${plural(planned, "connected user")}`;
   }
 
   #steps(publish) {

@@ -260,7 +260,7 @@ async def test_a_release_that_is_being_spread_shows_how_far_it_is(
     await expect(bar).to_have_attribute("max", "6")
     await expect(desk.page.locator("#list progress")).to_have_count(1)
     await expect(desk.page.locator("#spread-words")).to_have_text(
-        "Spreading: 6 of 6 connected users"
+        "Spread to 6 of 6 connected users"
     )
     await expect(bar).to_have_js_property("value", 6)
     values = await desk.page.evaluate("progress")
