@@ -9,6 +9,11 @@ const KINDS = {
   create: ["Group name", "Create"],
   join: ["Group name", "Join"],
 };
+/** In the words of the form, why a group is neither made nor joined. */
+const REFUSALS = {
+  conflict: "There is a group of this name already: choose another name.",
+  not_found: "There is no group of this name.",
+};
 
 let toastTimer;
 
@@ -55,11 +60,16 @@ export function newConversation(chat, opened) {
   chooseKind("direct");
   form.onchange = ({ target }) => target.name === "kind" && chooseKind(target.value);
   form.onsubmit = (event) =>
-    attempt(event, "new-error", async () => {
-      const mailbox = await begin(chat, form.elements.kind.value);
-      byId("new-dialog").close();
-      opened(mailbox);
-    });
+    attempt(
+      event,
+      "new-error",
+      async () => {
+        const mailbox = await begin(chat, form.elements.kind.value);
+        byId("new-dialog").close();
+        opened(mailbox);
+      },
+      REFUSALS,
+    );
   byId("new-dialog").showModal();
   byId("new-name").focus();
 }
@@ -146,13 +156,13 @@ function person({ user, role }) {
   return h("li", {}, avatar(user), h("span", {}, user), rank);
 }
 
-/** Do what a form asks for, and say in the form why it failed. */
-async function attempt(event, errorId, action) {
+/** Do what a form asks for, and say in the form why it failed: for some codes in words of its own. */
+async function attempt(event, errorId, action, words = {}) {
   event?.preventDefault();
   byId(errorId).textContent = "";
   try {
     await action();
   } catch (error) {
-    byId(errorId).textContent = error.message;
+    byId(errorId).textContent = words[error.code] ?? error.message;
   }
 }

@@ -359,11 +359,21 @@ async def test_an_open_group_is_joined_by_its_name(tab: Open, party: Party):
     await one.page.get_by_text("Join group").click()
     await one.page.get_by_label("Group name").fill(unique("nowhere"))
     await one.button("Join").click()
-    await expect(one.page.locator("#new-error")).not_to_be_empty()
+    await expect(one.page.locator("#new-error")).to_have_text("There is no group of this name.")
     await one.page.get_by_label("Group name").fill(group.removeprefix("group:"))
     await one.button("Join").click()
     await one.say("Me")
     await expect(one.texts.last).to_have_text("Me")
+
+
+async def test_a_group_whose_name_is_taken_is_not_made(tab: Open, party: Party):
+    group, _ = await party("alice")
+    one = await tab(unique("newcomer"))
+    await one.button("New conversation").click()
+    await one.page.get_by_text("New group").click()
+    await one.page.get_by_label("Group name").fill(group.removeprefix("group:"))
+    await one.button("Create").click()
+    await expect(one.page.locator("#new-error")).to_contain_text("choose another name")
 
 
 # Sending without a network
