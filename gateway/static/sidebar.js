@@ -35,7 +35,7 @@ export class Sidebar {
   #conversation({ mailbox, last, unread }, current) {
     const name = title(mailbox, this.#store.user);
     const face = () => avatar(name, kind(mailbox));
-    const preview = this.#preview(last);
+    const preview = this.#preview(mailbox, last);
     return row({ key: mailbox, name, face, preview, last, unread, noun: "unread message", current });
   }
 
@@ -48,12 +48,15 @@ export class Sidebar {
     return row({ key: "notices", name: "Notices", face, preview, last, unread, noun, current });
   }
 
-  #preview(message) {
+  #preview(mailbox, message) {
     if (!message) return "No messages yet";
     if (message.recalled) return "Message recalled";
     const author = message.from === this.#store.user ? "You" : message.from;
     // A long one is not listed with its body.
-    return `${author}: ${message.body === undefined ? "…" : text(message.body)}`.slice(0, 140);
+    const words = message.body === undefined ? "…" : text(message.body);
+    // The row of a direct chat has the other one's name already.
+    const named = author === "You" || !mailbox.startsWith("direct:");
+    return (named ? `${author}: ${words}` : words).slice(0, 140);
   }
 }
 
