@@ -12,6 +12,9 @@ _DAY = 24 * _HOUR
 MAX_RECORD = 4 << 20
 """Bytes of the largest record batch on any topic."""
 
+MAX_ANSWER = 1_000_000
+"""Bytes of rows after which an answer ends, to go on in the next one: well below a record."""
+
 
 class Topics(NamedTuple):
     """Topic names of one app."""

@@ -19,11 +19,11 @@ from streams.feeds.order import Place, place, post_id
 from streams.ids import AUTHOR, SYSTEM, author_of
 from streams.mailboxes.layout import decode_message
 from streams.mailboxes.view import View
+from streams.topics import MAX_ANSWER
 from tables.keys import follow_key, message_key, parse_key, snapshot_key
 from tables.partition import Partition
 from tables.rows import Delivery, Message, PostId
 
-_MAX_ANSWER = 1_000_000
 _MAX_EXAMINED = 2_000
 
 
@@ -73,7 +73,7 @@ def _timeline(partition: Partition, query: OutboxQuery) -> dict[str, Any]:
     for examined, (_, raw, row) in enumerate(heapq.merge(*outboxes, key=_place_of)):
         size += len(raw)
         full = len(posts) == query.limit or examined == _MAX_EXAMINED
-        if full or (posts and size > _MAX_ANSWER):
+        if full or (posts and size > MAX_ANSWER):
             return {"posts": posts, "reached": _plain(reached)}
         reached = post_id(row)
         if not (row.recalled or row.pushing):
@@ -118,7 +118,7 @@ def _posts(partition: Partition, query: OutboxQuery) -> dict[str, Any]:
     size = 0
     for raw in partition.raw_many(keys):
         size += len(raw or b"")
-        if posts and size > _MAX_ANSWER:
+        if posts and size > MAX_ANSWER:
             break
         posts.append(None if raw is None or _is_hidden(raw) else orjson.Fragment(raw))
     return {"posts": posts}

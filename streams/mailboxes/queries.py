@@ -16,11 +16,10 @@ from streams.ids import PUBLIC, SYSTEM
 from streams.mailboxes import layout
 from streams.mailboxes.rules import may_read
 from streams.mailboxes.view import View
+from streams.topics import MAX_ANSWER
 from tables.keys import member_key, message_key, parse_key
 from tables.partition import Partition
 from tables.rows import LAST_BODY_BYTES, ORIGIN, Message, State, without_large_body
-
-_MAX_ANSWER = 1_000_000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -150,7 +149,7 @@ def _within_size(rows: list[bytes | None]) -> list[bytes | None]:
     size = 0
     for count, row in enumerate(rows):
         size += len(row or b"")
-        if size > _MAX_ANSWER and count:
+        if size > MAX_ANSWER and count:
             return rows[:count]
     return rows
 
@@ -176,7 +175,7 @@ def _timeline(partition: Partition, query: Query) -> dict[str, Any]:
     size = 0
     for (_, mailbox, _), row in newest:
         size += len(row)
-        if len(messages) == query.limit or (messages and size > _MAX_ANSWER):
+        if len(messages) == query.limit or (messages and size > MAX_ANSWER):
             return {"messages": messages, "more": True}
         messages.append((mailbox, orjson.Fragment(row)))
     return {"messages": messages, "more": False}

@@ -31,6 +31,7 @@ from streams.ids import SYSTEM
 from streams.routes import rules as routes
 from streams.routes.commands import AnnounceUsers, RenewUserLease
 from streams.routes.rules import Routes
+from streams.topics import MAX_ANSWER
 from streams.users import rules, touches
 from streams.users.layout import (
     Total,
@@ -160,10 +161,12 @@ def _cursors(partition: Partition, query: UserQuery) -> dict[str, Any]:
     if query.by not in (query.user, SYSTEM):
         raise Refused(Code.FORBIDDEN, "cursors are their user's")
     cursors: list[dict[str, Any]] = []
+    size = 0
     for key, value in partition.scan(
         cursor_key(query.user, ""), after=cursor_key(query.user, query.after)
     ):
-        if len(cursors) == query.limit:
+        size += len(value)
+        if len(cursors) == query.limit or (cursors and size > MAX_ANSWER):
             return {"cursors": cursors, "more": True}
         cursors.append({"mailbox": parse_key(key).name, **orjson.loads(value)})
     return {"cursors": cursors, "more": False}
