@@ -195,7 +195,7 @@ def _backwards(
 
     head, lowest = view.head(mailbox).seq, _lowest(view, state, mailbox, query.by)
     if query.place is not None and head > lowest and place(head) >= query.place:
-        # Times grow with seqs, the broker gives both.
+        # Times grow with seqs: see `rules._next_message`.
         head = lowest + bisect_left(range(lowest + 1, head + 1), query.place, key=place)
     for seq in range(head, lowest, -1):
         row = partition.raw(message_key(mailbox, seq))

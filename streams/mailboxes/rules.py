@@ -129,7 +129,10 @@ def _next_message(room: Room, seat: Seat, c: Send, offset: int, ts: int) -> Mess
         refuse(max(early, too_early))
     room.arrival, seat.arrival = of_mailbox, of_member
     room.seq = seq = room.seq + 1
-    return Message(Position(offset, 0), seq, c.id, c.by, ts, c.body, (of_mailbox, of_member))
+    # Pages of several mailboxes find their place by time: it never goes back, whatever a broker's clock does.
+    if ts > room.ts:
+        room.ts = ts
+    return Message(Position(offset, 0), seq, c.id, c.by, room.ts, c.body, (of_mailbox, of_member))
 
 
 def _sent_before(view: View, c: Send, seq: int, moment: Moment) -> Outcome:
@@ -151,8 +154,10 @@ def _room(view: View, mailbox: str, message_id: str) -> Room:
     state = kept or State(_ANY, message_id, members=len(_fixed_readers(mailbox)))
     plain = 0 if kept is None or mailbox.startswith((PUBLIC, AUTHOR)) else _untrimmed(kept)
     head = view.head(mailbox)
+    last = view.message(mailbox, head.seq) if plain else None
     pace = pace_of(state.policy.mailbox_rate)
-    return Room(state, pace, head.seq, head.arrival, plain, message_prefix(mailbox), {})
+    prefix = message_prefix(mailbox)
+    return Room(state, pace, head.seq, last.ts if last else 0, head.arrival, plain, prefix, {})
 
 
 def _seat(view: View, state: State, c: Send) -> Seat:

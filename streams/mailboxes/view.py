@@ -92,7 +92,7 @@ class Seat(Struct, gc=False):
 
 
 class Room(Struct):
-    """A mailbox, as long as only messages come: what holds for all of them, and the last one's seq and arrival.
+    """A mailbox, as long as only messages come: what holds for all of them, and the last one's seq, ts and arrival.
 
     plain: up to which seq a message comes to its row and nothing else. prefix: of the keys of messages.
     """
@@ -100,6 +100,7 @@ class Room(Struct):
     state: State
     pace: Pace
     seq: int
+    ts: int
     arrival: int
     plain: int
     prefix: bytes

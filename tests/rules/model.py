@@ -59,6 +59,7 @@ class Box:
     people: dict[str, Person] = field(default_factory=dict)
     texts: dict[int, Text] = field(default_factory=dict)
     head: int = 0
+    latest: int = 0
     floor: int = 0
     muted: int = 0
     closed: bool = False
@@ -134,7 +135,7 @@ class Model:
     def make(self, c: Command, mailbox: str, by: str, old: Box) -> None:
         people = {by: Person(old.head, "owner")}
         box = Box(c["id"], by, dict(c["policy"]), people, head=old.head, floor=old.head)
-        box.bucket, box.buckets = old.bucket, old.buckets
+        box.latest, box.bucket, box.buckets = old.latest, old.bucket, old.buckets
         box.earlier_ids = old.earlier_ids | {text.id for text in old.texts.values()}
         self.boxes[mailbox] = box
 
@@ -209,7 +210,8 @@ class Model:
         box = self.boxes.setdefault(mailbox, Box(c["id"]))
         self.take_token(box, by, now)
         box.head += 1
-        box.texts[box.head] = Text(c["id"], by, now, c["body"])
+        box.latest = max(box.latest, now)
+        box.texts[box.head] = Text(c["id"], by, box.latest, c["body"])
         return None
 
     def sent_before(self, c: Command, mailbox: str, by: str) -> dict[str, Any] | None:
