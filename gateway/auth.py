@@ -65,7 +65,7 @@ class Tokens:
                 token,
                 key.checking,
                 algorithms=[key.algorithm],
-                options={"require": ["sub", "exp"]},
+                options={"require": ["sub", "exp"], "verify_aud": False},
                 leeway=CLOCK_SECONDS,
             )
             expires = float(claims["exp"])

@@ -34,7 +34,7 @@ def window_within(bits: int) -> int:
 def extension(window: int) -> str:
     """The answer to a client that has offered to compress."""
     answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
-    return answer if window == WINDOWS[0] else f"{answer}; server_max_window_bits={window}"
+    return f"{answer}; server_max_window_bits={window}"
 
 
 def deflated(payload: bytes, window: int) -> bytes | None:

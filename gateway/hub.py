@@ -106,7 +106,9 @@ class Hub:
         watch = Watch(outlet, box, mode, place, seq)
         channel = box.channel
         (channel.live if mode is Mode.LIVE else channel.notify)[watch] = None
-        if mode is Mode.LIVE and place < channel.ring.end:
+        # Whoever is notified hears of what has come since the head that they were told.
+        lacks = place < channel.ring.end if mode is Mode.LIVE else seq < channel.head
+        if lacks:
             self._touched[channel] = None
             self._mark(watch)
             self._schedule()

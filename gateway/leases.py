@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from aiokafka import TopicPartition
 
-from gateway.requests import Requests, result_of
+from gateway.requests import Requests, decoded
 from gateway.routes import Routes
 from gateway.settings import Settings
 from streams.errors import Refused
@@ -138,7 +138,7 @@ class Leases:
     async def _granted(self, place: TopicPartition) -> Granted:
         command = self._command(place, self._seconds)
         answer = await self._requests.ask(command, partition=place.partition)
-        return _decode_granted(await result_of(answer))
+        return await decoded(answer, _decode_granted)
 
     async def _announce(self) -> None:
         try:

@@ -16,7 +16,7 @@ from gateway.channel import Channel
 from gateway.errors import unavailable
 from gateway.hub import Hub
 from gateway.metrics import Metrics
-from gateway.requests import Answer, Requests, result_of
+from gateway.requests import Answer, Requests, decoded
 from gateway.rows import Rows
 from streams.commands import MAX_MAILBOXES, Query, UserQuery
 from streams.errors import Refused
@@ -127,7 +127,7 @@ class Loader:
             after=after,
             limit=max(1, min(limit, 1_000)),
         )
-        return decode_history(await result_of(await self._requests.ask(query)))
+        return await decoded(await self._requests.ask(query), decode_history)
 
     def resync(self, channel: Channel) -> None:
         """The log had a hole: find out where the mailbox stands, and let watchers know what they miss."""
@@ -183,7 +183,7 @@ class Loader:
 
     async def _keep_all(self, opening: Opening) -> None:
         for asked in opening.asked:
-            self._keep(opening.user, asked, decode_facts(await result_of(asked.answer)))
+            self._keep(opening.user, asked, await decoded(asked.answer, decode_facts))
 
     async def _load(self, user: User) -> None:
         await self.cursors(user)
@@ -199,7 +199,7 @@ class Loader:
                 after=after,
                 limit=CURSORS_PAGE,
             )
-            page = decode_cursors(await result_of(await self._requests.ask(query)))
+            page = await decoded(await self._requests.ask(query), decode_cursors)
             for row in page.cursors:
                 user.take_cursor(row.mailbox, row.as_cursor())
                 after = row.mailbox

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -31,6 +31,8 @@ Answer = msgspec.Raw | Message | Cursor | Refused
 """What a request ends with: a reply's result, the row that answers it, or a refusal."""
 
 encode = msgspec.json.Encoder().encode
+
+T = TypeVar("T")
 
 
 class Producer(Protocol):
@@ -223,6 +225,16 @@ async def result_of(future: asyncio.Future[Answer]) -> msgspec.Raw:
     if not isinstance(answer, msgspec.Raw):
         raise TypeError(f"a query is answered by a reply, not by {type(answer).__name__}")
     return answer
+
+
+async def decoded(future: asyncio.Future[Answer], decode: Callable[[msgspec.Raw], T]) -> T:
+    """Wait for the reply to a query and decode it; `unavailable` where it can't be read, so that it is asked again."""
+    result = await result_of(future)
+    try:
+        return decode(result)
+    except msgspec.DecodeError as error:
+        log.warning("answer not understood", error=str(error))
+        raise unavailable("the answer could not be read; try again") from None
 
 
 def _light(command: Any) -> Any:

@@ -128,8 +128,11 @@ class Rows:
         self._hub.changed(channel)
 
     def failed(self, key: bytes) -> None:
-        """A record couldn't be taken: treat it as missing."""
-        mailbox, kind, rest = split_key(key)
+        """A record couldn't be taken: treat it as missing. One whose key is no text is nobody's."""
+        try:
+            mailbox, kind, rest = split_key(key)
+        except UnicodeDecodeError:
+            return
         if kind in ("u", "c"):
             user = self._users.get(rest if kind == "u" else mailbox)
             if user is not None:

@@ -87,6 +87,7 @@ class Session:
         self.outlet = Outlet(transport, socket.form, self.close)
         self.quota = Quota(settings.requests_per_session)
         self.watches: dict[str, Watch] = {}
+        self.resuming: set[str] = set()
         self.synced = False
         self.mode: Mode | None = None
         self.claims: Mapping[str, Any] = {}

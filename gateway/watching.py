@@ -127,10 +127,14 @@ class Watching:
                     await self._resume(session, mailbox, epoch, seq)
                 except Refused as error:
                     session.refuse(error, ref, mailbox)
+                finally:
+                    session.resuming.discard(mailbox)
 
+        session.resuming.update(places)
         try:
             await self._loader.finish(opening)
         except Refused as error:
+            session.resuming.difference_update(places)
             session.refuse_each(error, ref, places)
             return
         await asyncio.gather(*(one(mailbox, *place) for mailbox, place in places.items()))
@@ -302,9 +306,11 @@ class Watching:
             if not session.synced or channel.mailbox in session.watches or not session.may_watch():
                 continue
             mode = self._mode(session, channel)
-            session.attach(box, mode, missed.place, missed.seq, acked=first)
             if mode is Mode.LIVE:
+                session.attach(box, mode, missed.place, missed.seq, acked=first)
                 session.emit(*missed.events)
+            else:
+                session.attach(box, mode, missed.place, first)
 
     def _entry(self, session: Session, box: Box, *, keep: bool) -> dict[str, object]:
         """What `sync` says of a mailbox; `keep`: what is watched already stays as it is."""
@@ -314,6 +320,9 @@ class Watching:
         mode = self._mode(session, channel)
         if watch is not None and keep:
             mode = watch.mode
+        elif channel.mailbox in session.resuming and keep:
+            # Watched from here on, what comes now would come before what was missed.
+            mode = Mode.LIVE
         elif not self._try_start(session, box, mode):
             mode = Mode.OFF
         last = box.last

@@ -6,8 +6,9 @@ How server frames are made of events, and what of it is Protobuf, is for `gatewa
 
 from __future__ import annotations
 
+import json
 import uuid
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 import orjson
@@ -434,6 +435,9 @@ class BadFrame(NamedTuple):
 _decoder: msgspec.json.Decoder[AnyFrame] = msgspec.json.Decoder(AnyFrame)
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NOT_BY_ALL = "not all parsers read this JSON: it has half a surrogate pair, or is nested too deep"
+
 
 def decode(data: bytes) -> AnyFrame | BadFrame:
     """Decode one client frame; `Disconnect` if it isn't JSON at all."""
@@ -441,8 +445,8 @@ def decode(data: bytes) -> AnyFrame | BadFrame:
         return _decoder.decode(data)
     except msgspec.ValidationError as error:
         return BadFrame(frame_ref(data), Refused(Code.BAD_REQUEST, str(error)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Disconnect(CloseCode.PROTOCOL, f"a frame is one JSON object: {error}"[:120]) from None
+    except _UNREADABLE as error:
+        return BadFrame(_ref_of_unreadable(data, error), Refused(Code.BAD_REQUEST, _NOT_BY_ALL))
 
 
 def frame_ref(data: bytes) -> Ref:
@@ -451,8 +455,28 @@ def frame_ref(data: bytes) -> Ref:
         return _decode_envelope(data).ref
     except msgspec.ValidationError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
+        return _ref_of_unreadable(data, error)
+
+
+def _ref_of_unreadable(data: bytes, error: Exception) -> Ref:
+    """The `ref` of JSON that not all parsers read; `Disconnect` if it isn't JSON."""
+    try:
+        frame = json.loads(data, parse_constant=_no_json)
+    except RecursionError:
+        return None
+    except ValueError:
         raise Disconnect(CloseCode.PROTOCOL, f"a frame is one JSON object: {error}"[:120]) from None
+    try:
+        ref = msgspec.convert(frame, _Envelope).ref
+        str(ref).encode()
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        return None
+    return ref
+
+
+def _no_json(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 def check_body(body: bytes, limit: int) -> None:

@@ -68,9 +68,11 @@ class PipelineClient:
             places.append(TopicPartition(self._topics.mailbox_log, number))
         async with open_reader(self._settings.bootstrap_servers) as reader:
             reader.assign(places)
-            await reader.seek_to_end(*places)
-            for place in places:
-                await reader.position(place)
+            # The end of a topic that isn't there would be waited for for ever.
+            async with asyncio.timeout(self._seconds):
+                await reader.seek_to_end(*places)
+                for place in places:
+                    await reader.position(place)
             reply = {"to": name, "partition": home, "ref": 1}
             await self.send({**command, "reply": reply}, partition)
             return await asyncio.wait_for(_answer(reader, name, command), self._seconds)

@@ -76,6 +76,7 @@ class Lane:
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._paused = False
+        self._in_hand = False
         self._next = -1
         self._forwarded = 0
         self._metrics = metrics.LaneMetrics(line.topic, partition)
@@ -95,13 +96,14 @@ class Lane:
 
     @property
     def stalled(self) -> bool:
-        """Whether records wait and none was done for a minute."""
-        return bool(self._waiting) and time.monotonic() - self.active_at > _STALL_SECONDS
+        """Whether records wait, or are being decided, and none was done for a minute."""
+        has_work = self._in_hand or bool(self._waiting)
+        return has_work and time.monotonic() - self.active_at > _STALL_SECONDS
 
     def offer(self, records: Sequence[Any]) -> None:
         """Hand over the records of one poll."""
         weight = _weight(records)
-        if not self._waiting:
+        if not self._waiting and not self._in_hand:
             self.active_at = time.monotonic()
         self._waiting.append((records, weight))
         self._waiting_bytes += weight
@@ -134,12 +136,14 @@ class Lane:
                 await self._finish(records)
 
     async def _finish(self, records: Sequence[Any]) -> None:
+        self._in_hand, self.active_at = True, time.monotonic()
         while records:
             done = await self._until_done(self._process, records)
             self._next = records[done - 1].offset + 1
             self._app.consumer.mark_done(self._tp, self._next)
             self.active_at = time.monotonic()
             records = records[done:]
+        self._in_hand = False
 
     async def _look_around(self) -> None:
         """While nothing comes: rows of a late writer, and records that Faust has passed over."""

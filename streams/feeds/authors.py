@@ -319,9 +319,10 @@ def delete(outbox: _Outbox, c: Delete) -> Outcome:
     row = outbox.view.message(c.mailbox, c.seq)
     if row is None:
         raise Refused(Code.NOT_FOUND, f"{outbox.author} has no post {c.seq}")
-    if not row.recalled:
-        head = outbox.view.head(c.mailbox).seq
-        outbox.put_post(replace(row, body=NO_BODY, state="", recalled=head, recalled_by=c.by))
+    if row.recalled:
+        return outbox.outcome(seq=c.seq)
+    head = outbox.view.head(c.mailbox).seq
+    outbox.put_post(replace(row, body=NO_BODY, state="", recalled=head, recalled_by=c.by))
     return outbox.outcome(seq=c.seq, offset=outbox.offset)
 
 

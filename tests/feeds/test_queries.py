@@ -70,12 +70,12 @@ def test_a_timeline_says_how_far_it_is_complete(scene):
 
 def test_a_timeline_ends_where_the_answer_is_full(scene, monkeypatch):
     ids = [scene.id_of(ONE, scene.post(ONE, body="x" * 1_000)) for _ in range(5)][::-1]
-    monkeypatch.setattr(queries, "_MAX_ANSWER", 3_000)
+    monkeypatch.setattr(queries, "MAX_ANSWER", 3_000)
     posts, reached = timeline(scene)
     assert (posts, reached) == (ids[:2], ids[1])
     assert timeline(scene, reached) == (ids[2:4], ids[3])
     # One post is always answered, however large.
-    monkeypatch.setattr(queries, "_MAX_ANSWER", 10)
+    monkeypatch.setattr(queries, "MAX_ANSWER", 10)
     assert timeline(scene) == (ids[:1], ids[0])
 
 
@@ -106,11 +106,11 @@ def test_what_is_deleted_or_still_being_pushed_is_not_answered(scene):
 def test_posts_are_answered_as_far_as_one_answer_holds_them(scene, monkeypatch):
     for _ in range(5):
         scene.post(ONE, body="x" * 1_000)
-    monkeypatch.setattr(queries, "_MAX_ANSWER", 3_000)
+    monkeypatch.setattr(queries, "MAX_ANSWER", 3_000)
     wanted = [[ONE, seq] for seq in (5, 9, 1, 2, 3)]
     answer = scene.outbox(ONE, "posts", posts=wanted)["posts"]
     assert [row and row["seq"] for row in answer] == [5, None, 1]
-    monkeypatch.setattr(queries, "_MAX_ANSWER", 10)
+    monkeypatch.setattr(queries, "MAX_ANSWER", 10)
     assert len(scene.outbox(ONE, "posts", posts=wanted)["posts"]) == 1
 
 

@@ -51,7 +51,12 @@ def packed(data: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     ("offer", "window"),
-    [({}, 15), ({"server_max_window_bits": 12}, 12), ({"server_max_window_bits": 14}, 12)],
+    [
+        ({}, 15),
+        ({"server_max_window_bits": 15}, 15),
+        ({"server_max_window_bits": 12}, 12),
+        ({"server_max_window_bits": 14}, 12),
+    ],
 )
 async def test_neither_side_keeps_its_context(house: House, offer: dict[str, int], window: int):
     deflate = agreed(await deflating(house, **offer))

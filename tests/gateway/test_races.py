@@ -421,3 +421,38 @@ async def test_who_was_removed_by_a_row_that_cannot_be_read_gets_nothing_more(
     house.pipeline.post(group)
     await asyncio.sleep(NOTHING_COMES)
     assert bob.seqs(group) == []
+
+
+async def test_a_device_that_is_notified_hears_of_messages_sent_before_it_was_welcomed(
+    house: House, group: str
+):
+    house.pipeline.make(group, "alice")
+    phone, laptop = await house.connect("bob"), await house.connect("bob")
+    await phone.request("sync", mode="notify")
+    await laptop.request("sync", mode="live")
+    facts = Held(house.pipeline, asks("facts"))
+    add(house.pipeline, group, "bob")
+    await until(lambda: facts.calls)
+    house.pipeline.post(group, count=3)
+    facts.let_go()
+    await laptop.message(group, 3)
+    joined = await phone.expect("joined", mailbox=group)
+    await asyncio.sleep(1.5)
+    heads = [event["head"] for event in phone.delivered("head", group)]
+    assert max([joined["head"], *heads]) == 3
+
+
+async def test_a_device_that_is_notified_has_nothing_to_acknowledge(house_of: Open, group: str):
+    house = await house_of(ack_seconds=0.3)
+    house.pipeline.make(group, "alice")
+    phone, laptop = await house.connect("bob", ack=True), await house.connect("bob")
+    await phone.request("sync", mode="notify")
+    await laptop.request("sync", mode="live")
+    facts = Held(house.pipeline, asks("facts"))
+    add(house.pipeline, group, "bob")
+    await until(lambda: facts.calls)
+    house.pipeline.post(group, count=3)
+    facts.let_go()
+    await laptop.message(group, 3)
+    await asyncio.sleep(2)
+    assert phone.close_code is None

@@ -6,7 +6,7 @@ from streams import commands
 from tables.rows import Policy
 from tests.gateway.conftest import House, Open
 from tests.gateway.fakes import until
-from tests.gateway.test_races import NOTHING_COMES, add, elsewhere, losing
+from tests.gateway.test_races import NOTHING_COMES, Held, add, asks, elsewhere, losing
 from tests.records import new_id
 
 
@@ -98,3 +98,22 @@ async def test_a_recall_that_was_lost_is_told_to_who_comes_back(house: House, gr
     again = await house.connect("bob", since={group: [epoch, 3]})
     resumed = await again.expect("resumed", mailbox=group)
     assert again.delivered("recalled", group) or not resumed["recovered"]
+
+
+async def test_a_sync_during_a_resume_delivers_nothing_before_or_twice(house_of: Open, group: str):
+    house = await house_of(ring_events=4)
+    epoch = house.pipeline.make(group, "alice", "bob")
+    house.pipeline.post(group, count=20)
+    history = Held(house.pipeline, asks("history"), at="_reply")
+    bob = await house.connect("bob", since={group: [epoch, 2]})
+    await until(lambda: history.calls)
+    synced = await bob.post("sync")
+    await asyncio.sleep(0.1)
+    house.pipeline.post(group)
+    await asyncio.sleep(0.1)
+    history.let_go()
+    await bob.answer(synced)
+    await bob.expect("resumed", mailbox=group)
+    house.pipeline.post(group)
+    await bob.message(group, 22)
+    assert bob.seqs(group) == list(range(3, 23))

@@ -63,10 +63,7 @@ def test_json_that_is_no_object_is_refused_without_a_ref(data):
     assert frame.ref is None
 
 
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"hello", b'{"op":"ping"', b'{"op":"ping"} x', b"\xff", b'{"op":"ping","ref":"\\ud800"}'],
-)
+@pytest.mark.parametrize("data", [b"", b"hello", b'{"op":"ping"', b'{"op":"ping"} x', b"\xff"])
 def test_what_is_no_json_ends_the_session(data):
     with pytest.raises(Disconnect):
         wire.decode(data)
@@ -143,3 +140,26 @@ def test_the_chunks_of_the_documentation_are_a_frame():
     assert isinstance(frame, wire.Send)
     assert {chunk.ref for chunk in chunks} == {frame.ref}
     assert bytes(frame.body) == b'{"text":"Once upon a time"}'
+
+
+@pytest.mark.parametrize(
+    ("frame", "ref"),
+    [
+        (rb'{"op":"ping","ref":3,"more":"cut \ud83d"}', 3),
+        (rb'{"op":"ping","ref":"a","more":"\udc00 x"}', "a"),
+        (rb'{"op":"ping","ref":"\ud83d x"}', None),
+        (b'{"op":"ping","ref":3,"more":' + b"[" * 20_000 + b"]" * 20_000 + b"}", None),
+        (rb'["\ud83d"]', None),
+    ],
+    ids=["half a pair", "the other half", "in the ref", "too deep", "no object"],
+)
+def test_json_that_not_all_parsers_read_is_refused_and_no_end(frame, ref):
+    bad = wire.decode(frame)
+    assert isinstance(bad, wire.BadFrame)
+    assert (bad.ref, bad.error.code) == (ref, Code.BAD_REQUEST)
+
+
+@pytest.mark.parametrize("frame", [rb'{"ref":NaN,"more":"\ud83d"}', rb'{"more":"\ud83d"', b"\xff"])
+def test_what_is_no_json_is_the_end(frame):
+    with pytest.raises(Disconnect):
+        wire.decode(frame)

@@ -5,6 +5,7 @@ import time
 from types import SimpleNamespace
 
 import orjson
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams import metrics
 from streams.lanes import Lane, Line
@@ -112,3 +113,21 @@ async def test_answers_of_a_batch_are_not_in_memory_all_at_once(tmp_path):
     finally:
         await lane.stop()
         partition.close()
+
+
+async def test_a_lane_whose_only_batch_is_not_done_for_a_minute_is_stalled(monkeypatch):
+    async def refused(self, records):
+        raise TopicAuthorizationFailedError("log")
+
+    monkeypatch.setattr(Lane, "_process", refused)
+    lane = lane_of(App(), Table(restored=True), 3)
+    try:
+        async with asyncio.timeout(5):
+            while not lane.restored:
+                await asyncio.sleep(0.01)
+        lane.offer([Record(COMMITTED, 0, b"group:g", b"{}")])
+        await asyncio.sleep(0.1)
+        lane.active_at -= 61
+        assert lane.stalled
+    finally:
+        await lane.stop()
