@@ -11,12 +11,10 @@ from gateway.metrics import Metrics
 from gateway.routes import Routes
 from gateway.settings import Settings
 from gateway.tail import Tail
-from streams import commands
 from streams.topics import topics
 from tests.gateway.conftest import House
 from tests.gateway.fakes import until
-from tests.gateway.test_races import losing
-from tests.records import new_id
+from tests.gateway.test_races import add, losing
 from tests.tables.logs import LogRecord
 
 
@@ -34,25 +32,31 @@ async def test_a_record_whose_key_is_no_text_is_passed(house: House, group: str)
     assert tail._positions[place] == 2
 
 
+def unreadable_once(monkeypatch, name):
+    """The next answer of a kind can't be read; returns what is true once it was tried."""
+    monkeypatch.setattr(loader, "RETRY_SECONDS", 0.01)
+    decode, left = getattr(loader, name), [1]
+
+    def decode_next(raw):
+        if left:
+            left.pop()
+            raise msgspec.ValidationError("something that this release doesn't know")
+        return decode(raw)
+
+    monkeypatch.setattr(loader, name, decode_next)
+    return lambda: not left
+
+
 async def test_a_mailbox_is_read_anew_though_an_answer_cannot_be_read(
     house: House, group: str, monkeypatch
 ):
     house.pipeline.make(group, "alice", "bob")
     bob = await house.synced("bob")
-    monkeypatch.setattr(loader, "RETRY_SECONDS", 0.01)
-    decode, unreadable = loader.decode_facts, [1]
-
-    def decode_facts(raw):
-        if unreadable:
-            unreadable.pop()
-            raise msgspec.ValidationError("a role that this release doesn't know")
-        return decode(raw)
-
-    monkeypatch.setattr(loader, "decode_facts", decode_facts)
+    tried = unreadable_once(monkeypatch, "decode_facts")
     with losing(house.pipeline):
         house.pipeline.post(group)
     house.pipeline.post(group)
-    await until(lambda: not unreadable)
+    await until(tried)
     await asyncio.sleep(0.2)
     house.pipeline.post(group)
     await bob.message(group, 3)
@@ -63,22 +67,11 @@ async def test_what_a_user_has_is_read_anew_though_an_answer_cannot_be_read(
 ):
     house.pipeline.make(group, "alice")
     bob = await house.synced("bob")
-    monkeypatch.setattr(loader, "RETRY_SECONDS", 0.01)
-    decode, unreadable = loader.decode_cursors, [1]
-
-    def decode_cursors(raw):
-        if unreadable:
-            unreadable.pop()
-            raise msgspec.ValidationError("a cursor that this release doesn't know")
-        return decode(raw)
-
-    monkeypatch.setattr(loader, "decode_cursors", decode_cursors)
+    tried = unreadable_once(monkeypatch, "decode_cursors")
     with losing(house.pipeline):
-        house.pipeline.decide(
-            commands.Join(id=new_id(), mailbox=group, by="alice", members=("bob",))
-        )
+        add(house.pipeline, group, "bob")
     house.gateway._lost()
-    await until(lambda: not unreadable)
+    await until(tried)
     await bob.expect("joined", mailbox=group)
 
 
