@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable
 from itertools import chain
 
-import msgspec
 import structlog
 
 from gateway.answers import decode_boards, decode_entries
 from gateway.errors import unavailable
 from gateway.metrics import Metrics
-from gateway.requests import Requests, result_of
+from gateway.requests import Requests, decoded
 from gateway.settings import Settings
 from streams.commands import Query
 from streams.errors import Refused
@@ -224,7 +223,7 @@ class Boards:
         while not board.is_live:
             try:
                 await self._page(board)
-            except (Refused, msgspec.DecodeError) as error:
+            except Refused as error:
                 log.warning("public mailbox not loaded", mailbox=board.mailbox, error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -238,7 +237,7 @@ class Boards:
             limit=PAGE,
         )
         known = board.known
-        page = decode_entries(await result_of(await self._requests.ask(query)))
+        page = await decoded(await self._requests.ask(query), decode_entries)
         for entry in page.messages:
             if entry.seq > board.board.head:
                 self._keep(board, entry)
@@ -250,8 +249,9 @@ class Boards:
         while True:
             query = Query(mailbox=ASKED, by=SYSTEM, reply=self._requests.address(), what="boards")
             try:
-                answer = await result_of(await self._requests.ask(query, partition=partition))
-                return [(one.mailbox, one.head) for one in decode_boards(answer).boards]
+                answer = await self._requests.ask(query, partition=partition)
+                found = await decoded(answer, decode_boards)
+                return [(one.mailbox, one.head) for one in found.boards]
             except Refused as error:
                 log.warning("public mailboxes not known", partition=partition, error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)

@@ -6,7 +6,7 @@ import asyncio
 
 from gateway import answers
 from gateway.boards import Boards
-from gateway.requests import Requests, result_of
+from gateway.requests import Requests, decoded
 from streams.commands import UserQuery
 from streams.ids import SYSTEM
 from streams.public.counts import Counted, summed
@@ -56,4 +56,4 @@ class Counts:
             mailbox=mailbox,
         )
         answer = await self._requests.ask(query, partition=partition)
-        return answers.decode_counts(await result_of(answer))
+        return await decoded(answer, answers.decode_counts)

@@ -28,7 +28,6 @@ class Routes(Interest):
     between. Until there are leases nothing is announced, and who asks must wait.
 
     lost: partitions in which Kafka may not have stored an announcement, so that rows may be missing.
-    _unsure: what the agents may or may not have been told of; what nobody follows any more has to be taken back, too.
     """
 
     def __init__(
@@ -46,6 +45,7 @@ class Routes(Interest):
         self._seconds = seconds
         self._wanted: Counter[str] = Counter()
         self._announced: set[str] = set()
+        # What the agents may have been told of or not: what nobody follows any more has to be taken back, too.
         self._unsure: set[str] = set()
         self._due: defaultdict[TopicPartition, dict[str, None]] = defaultdict(dict)
         self._sending: defaultdict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)

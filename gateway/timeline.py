@@ -16,7 +16,7 @@ from gateway.answers import Timeline, decode_timeline
 from gateway.boards import Boards
 from gateway.boxes import User
 from gateway.loader import Loader
-from gateway.requests import Requests, result_of
+from gateway.requests import Requests, decoded
 from gateway.session import Session
 from streams.commands import MAX_MAILBOXES, Place, Query
 from tables.rows import Message
@@ -59,7 +59,7 @@ class Timelines:
             await self._requests.ask(query, session.quota)
             for query in self._queries(user, [*active, *quiet[:limit]], before, limit)
         ]
-        parts = [decode_timeline(await result_of(answer)) for answer in asked]
+        parts = [await decoded(answer, decode_timeline) for answer in asked]
         self._boards.check()
         items = [*self._notices(user, before, limit)]
         for part in parts:

@@ -14,7 +14,6 @@ import math
 import random
 from itertools import chain
 
-import msgspec
 import structlog
 
 from gateway.answers import decode_touched
@@ -32,7 +31,7 @@ from gateway.notices import (
     withdrawn_event,
 )
 from gateway.pace import Pace
-from gateway.requests import Requests, result_of
+from gateway.requests import Requests, decoded
 from gateway.session import Session
 from gateway.settings import Settings
 from streams.commands import Touch
@@ -211,7 +210,7 @@ class Touching:
         before = cursor_of(user, board.mailbox).at
         try:
             touched = await self._record(user, board, plan)
-        except (Refused, msgspec.DecodeError) as error:
+        except Refused as error:
             log.info("touch not answered", mailbox=board.mailbox, error=str(error))
         else:
             # All may have been loaded again meanwhile: what is known now counts. While it is being loaded, the
@@ -233,8 +232,8 @@ class Touching:
             deferred=plan.deferred,
             dropped=plan.dropped,
         )
-        answer = await result_of(await self._requests.ask(command))
-        return decode_touched(answer).touched
+        answer = await decoded(await self._requests.ask(command), decode_touched)
+        return answer.touched
 
     def _show_recorded(self, user: User) -> None:
         """Repeat what rows say was touched and no answer has named: another gateway has shown it, or nobody.

@@ -50,7 +50,7 @@ STATES = ("cursor", "head")
 PAGE = 200
 """Messages pulled at a time."""
 
-IDENTIFIED = ("send", "post", "publish", "release", "withdraw")
+IDENTIFIED = ("create", "send", "post", "publish", "release", "withdraw")
 """Requests that are another one under another id."""
 
 RESUME = 500
@@ -240,7 +240,7 @@ class Client:
 
     async def create(self, mailbox: str, **policy: Any) -> Event:
         """Make a group; the fields of a policy are in docs/protocol.md, section 3."""
-        return await self.request("create", mailbox=mailbox, id=str(uuid.uuid4()), policy=policy)
+        return await self.request("create", mailbox=mailbox, policy=policy)
 
     async def join(self, mailbox: str, *members: str) -> Event:
         """Add members to a group, or oneself."""

@@ -97,13 +97,16 @@ class Lane:
     @property
     def stalled(self) -> bool:
         """Whether records wait, or are being decided, and none was done for a minute."""
-        has_work = self._in_hand or bool(self._waiting)
-        return has_work and time.monotonic() - self.active_at > _STALL_SECONDS
+        return self._has_work and time.monotonic() - self.active_at > _STALL_SECONDS
+
+    @property
+    def _has_work(self) -> bool:
+        return self._in_hand or bool(self._waiting)
 
     def offer(self, records: Sequence[Any]) -> None:
         """Hand over the records of one poll."""
         weight = _weight(records)
-        if not self._waiting and not self._in_hand:
+        if not self._has_work:
             self.active_at = time.monotonic()
         self._waiting.append((records, weight))
         self._waiting_bytes += weight

@@ -86,6 +86,16 @@ def withdraw(pipeline):
     pipeline.decide(commands.Withdraw(id=new_id(), mailbox=NEWS, by="olga", publish=1, expect=1))
 
 
+async def resuming(house, group):
+    """Bob, who resumes after the second of twenty messages, and the history that he waits for."""
+    epoch = house.pipeline.make(group, "alice", "bob")
+    house.pipeline.post(group, count=20)
+    history = Held(house.pipeline, asks("history"), at="_reply")
+    bob = await house.connect("bob", since={group: [epoch, 2]})
+    await until(lambda: history.calls)
+    return bob, history
+
+
 async def gets_nothing_more_once_removed(house, group, bob, history):
     """Bob is removed while a history is held back: the next message, the 21st, doesn't come."""
     remove(house.pipeline, group, "bob")
@@ -102,11 +112,7 @@ async def gets_nothing_more_once_removed(house, group, bob, history):
 
 async def test_who_was_removed_while_a_resume_pulls_gets_nothing_more(house_of: Open, group: str):
     house = await house_of(ring_events=4)
-    epoch = house.pipeline.make(group, "alice", "bob")
-    house.pipeline.post(group, count=20)
-    history = Held(house.pipeline, asks("history"), at="_reply")
-    bob = await house.connect("bob", since={group: [epoch, 2]})
-    await until(lambda: history.calls)
+    bob, history = await resuming(house, group)
     await gets_nothing_more_once_removed(house, group, bob, history)
 
 
@@ -183,11 +189,7 @@ async def test_a_hole_just_as_the_last_one_has_been_asked_for_is_asked_for_too(
 
 async def test_a_hole_while_a_resume_pulls_is_told_as_a_gap_after_it(house_of: Open, group: str):
     house = await house_of(ring_events=4)
-    epoch = house.pipeline.make(group, "alice", "bob")
-    house.pipeline.post(group, count=20)
-    history = Held(house.pipeline, asks("history"), at="_reply")
-    bob = await house.connect("bob", since={group: [epoch, 2]})
-    await until(lambda: history.calls)
+    bob, history = await resuming(house, group)
     with losing(house.pipeline):
         house.pipeline.post(group)
     house.pipeline.post(group)

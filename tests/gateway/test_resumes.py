@@ -6,7 +6,7 @@ from streams import commands
 from tables.rows import Policy
 from tests.gateway.conftest import House, Open
 from tests.gateway.fakes import until
-from tests.gateway.test_races import NOTHING_COMES, Held, add, asks, elsewhere, losing
+from tests.gateway.test_races import NOTHING_COMES, add, elsewhere, losing, resuming
 from tests.records import new_id
 
 
@@ -102,11 +102,7 @@ async def test_a_recall_that_was_lost_is_told_to_who_comes_back(house: House, gr
 
 async def test_a_sync_during_a_resume_delivers_nothing_before_or_twice(house_of: Open, group: str):
     house = await house_of(ring_events=4)
-    epoch = house.pipeline.make(group, "alice", "bob")
-    house.pipeline.post(group, count=20)
-    history = Held(house.pipeline, asks("history"), at="_reply")
-    bob = await house.connect("bob", since={group: [epoch, 2]})
-    await until(lambda: history.calls)
+    bob, history = await resuming(house, group)
     synced = await bob.post("sync")
     await asyncio.sleep(0.1)
     house.pipeline.post(group)
