@@ -144,6 +144,12 @@ class Loader:
         if user.reloading is None or user.reloading.done():
             user.reloading = _start(self._reload(user))
 
+    def forget(self, user: User, mailbox: str) -> None:
+        """Drop a user's box, and its channel if nobody else needs that."""
+        channel = user.drop(mailbox)
+        if channel is not None:
+            self._hub.release(channel)
+
     def stop(self) -> None:
         """Give up what is still being asked."""
         for task in list(self._resyncing.values()):
@@ -156,9 +162,7 @@ class Loader:
         watched = {name for session in user.sessions for name in session.watches}
         kept = watched.union(user.mailboxes, user.admitting)
         for mailbox in user.boxes.keys() - kept:
-            channel = user.drop(mailbox)
-            if channel is not None:
-                self._hub.release(channel)
+            self.forget(user, mailbox)
         user.room = len(user.boxes) + ASKED
 
     def _resynced(self, channel: Channel, task: asyncio.Task[None]) -> None:

@@ -151,7 +151,7 @@ class Watching:
             raise unavailable("the mailbox is being read anew; try again")
         if box.is_member:
             return box
-        self._forget(user, mailbox)
+        self._loader.forget(user, mailbox)
         if not box.exists:
             raise Refused(Code.NOT_FOUND, f"there is no mailbox {mailbox}")
         raise Refused(Code.NOT_MEMBER, f"you are not in {mailbox}")
@@ -172,7 +172,7 @@ class Watching:
         for session in user.sessions:
             session.unwatch(mailbox, flush=True)
             session.emit(event)
-        self._forget(user, mailbox)
+        self._loader.forget(user, mailbox)
 
     async def _resume(self, session: Session, mailbox: str, epoch: str, seq: int) -> None:
         box = self.readable(session.user, mailbox)
@@ -273,7 +273,7 @@ class Watching:
                         break
                 await asyncio.sleep(RETRY_SECONDS)
         if not user.sessions:
-            self._forget(user, mailbox)
+            self._loader.forget(user, mailbox)
 
     async def _since_joined(self, box: Box) -> Missed:
         """The messages between joining and now: they may have come before we looked."""
@@ -363,11 +363,6 @@ class Watching:
         if session.mode is not None:
             return session.mode
         return Mode.NOTIFY if channel.members > self._settings.notify_above else Mode.LIVE
-
-    def _forget(self, user: User, mailbox: str) -> None:
-        channel = user.drop(mailbox)
-        if channel is not None:
-            self._hub.release(channel)
 
 
 def _admitted(user: User, mailbox: str, task: asyncio.Task[None]) -> None:
