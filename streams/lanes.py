@@ -290,7 +290,8 @@ class Lane:
         """Forward rows of the log up to `next_offset` to the gateways that want them."""
         table, routes = self._line.table, Routes(self._partition)
         found = deliveries(routes, table.name, self._number, self._line.audience, entries)
-        await self._app.outbox.deliveries(found)
+        if found:
+            await self._app.outbox.deliveries(found)
         self._forwarded = next_offset
 
     async def _forward_log(self) -> None:
