@@ -1,7 +1,8 @@
 """p50 from a WebSocket client's send to each other client's receipt, against Kafka alone.
 
 500 messages/s over 50 groups of 10 listeners and one sender each, through gateway and worker; the
-peer is an aiokafka producer (linger 0) and a consumer on the same broker, at the same rate.
+peer is an aiokafka producer (linger 0) and a consumer on the same broker, at the same rate. Beside them
+the same clients take the same path with nothing on it (`bare_path`): how near to the peer it can come.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rich.progress import Progress
 
 from bench.backlog import body, group, opening, send
+from bench.bare_path import bare_path
 from bench.broker import Broker, broker
 from bench.chat import Client, Listener
 from bench.figures import Figure
@@ -30,23 +32,30 @@ PEER_TOPIC = "bare-latency"
 
 
 def measure(progress: Progress) -> Figure:
-    task = progress.add_task("end to end, bare", total=2 * (1 + ROUNDS))
-    through, bare = [], []
+    task = progress.add_task("end to end, bare", total=3 * (1 + ROUNDS))
+    through, path, bare = [], [], []
     with broker() as fresh:
         make_topics(fresh)
         fresh.topics.create(PEER_TOPIC)
         asyncio.run(send(fresh.bootstrap, openings()))
-        with ready_worker(fresh), ready_gateway(fresh) as (_, port):
+        with (
+            ready_worker(fresh),
+            ready_gateway(fresh) as (_, port),
+            bare_path(fresh) as path_port,
+        ):
             for _ in range(1 + ROUNDS):
-                through.append(uvloop.run(end_to_end(port)))
-                progress.advance(task)
-                bare.append(uvloop.run(produce_and_consume(fresh)))
-                progress.advance(task)
+                for runs, measured in (
+                    (through, end_to_end(port)),
+                    (path, end_to_end(path_port)),
+                    (bare, produce_and_consume(fresh)),
+                ):
+                    runs.append(uvloop.run(measured))
+                    progress.advance(task)
     # The first ones are the broker's: it compiles what it runs, which takes half a core meanwhile.
-    return figure(through[1:], bare[1:])
+    return figure(through[1:], path[1:], bare[1:])
 
 
-def figure(through: list[Latencies], bare: list[Latencies]) -> Figure:
+def figure(through: list[Latencies], path: list[Latencies], bare: list[Latencies]) -> Figure:
     def median(runs: list[Latencies], percent: int) -> float:
         return statistics.median(run.percentile(percent) for run in runs)
 
@@ -54,7 +63,12 @@ def figure(through: list[Latencies], bare: list[Latencies]) -> Figure:
         median(through, 50),
         "ms",
         median(bare, 50),
-        {"peer_name": "bare aiokafka", "p99": median(through, 99), "peer_p99": median(bare, 99)},
+        {
+            "peer_name": "bare aiokafka",
+            "p99": median(through, 99),
+            "peer_p99": median(bare, 99),
+            "bare_path": median(path, 50),
+        },
     )
 
 

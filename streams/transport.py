@@ -5,7 +5,7 @@ Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in
 - An event's value is the list of records of one poll; its offset is that of the last one.
 - What is done is told by the lanes (`mark_done`), and only that is committed. Faust's own
   acknowledgements count an event that a stream skipped in a rebalance as done, and would lose it.
-- Changelogs are never fetched here: the tables read them.
+- Changelogs are never fetched here, nor known to the consumer: the tables read them.
 - Its consumer runs on the worker's own loop, not in a thread, and makes no task for an event.
 - Its producer sends whole record batches.
 """
@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import filterfalse
 from typing import Any, NamedTuple, cast
 
 import aiokafka
 import structlog
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from aiokafka.producer import message_accumulator
 from faust.transport import drivers
@@ -45,6 +47,20 @@ class RecordBatch(NamedTuple):
     """The records of one partition from one poll, in offset order."""
 
     records: Sequence[Record]
+
+
+class _Subscription(SubscriptionState):  # type: ignore[misc]
+    """Knows of an assignment only what is fetched: aiokafka looks at all of it several times a fetch.
+
+    Faust would only pause changelogs, by not asking for what of them has been fetched.
+    """
+
+    def __init__(self, is_changelog: Callable[[TP], bool]) -> None:
+        super().__init__()
+        self._is_changelog = is_changelog
+
+    def assign_from_subscribed(self, assignment: Iterable[aiokafka.TopicPartition]) -> None:
+        super().assign_from_subscribed(set(filterfalse(self._is_changelog, assignment)))
 
 
 class InlineConsumer(driver.AIOKafkaConsumerThread):
@@ -76,11 +92,15 @@ class InlineConsumer(driver.AIOKafkaConsumerThread):
     async def call_thread(self, fun: Any, *args: Any, **kwargs: Any) -> Any:
         return await maybe_async(fun(*args, **kwargs))
 
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
+        consumer = super()._create_consumer(loop)
+        consumer._subscription = _Subscription(self.consumer._is_changelog_tp)
+        return consumer
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        # Faust pauses partitions by not asking for what of them was fetched, and kept in memory.
-        changelogs = filter(self.consumer._is_changelog_tp, assigned)
-        self._ensure_consumer().pause(*(aiokafka.TopicPartition(*tp) for tp in changelogs))
-        await super().on_partitions_assigned(assigned, generation_id)
+        assignor = self.app.assignor
+        whole = assignor.assigned_actives() | assignor.assigned_standbys()
+        await super().on_partitions_assigned(whole, generation_id)
 
     async def committed(self, tp: TP) -> int | None:
         """The group's committed offset, if it has one."""

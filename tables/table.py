@@ -133,6 +133,9 @@ class _Recovery(Recovery):
     def need_recovery(self) -> bool:
         return False
 
+    async def _seek_offsets(self, *_: Any) -> None:
+        """Nothing to seek: the consumer doesn't have changelogs."""
+
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109
         """Wait without a time limit, until it is done or another rebalance comes.
 
