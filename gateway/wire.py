@@ -103,7 +103,7 @@ class Chunk(Frame, frozen=True, kw_only=True, tag="chunk"):
     """A piece of a frame that is too long for one; `ref` is that of the frame.
 
     id: the same in all its chunks. part: 1 to `of`. data: text in JSON; in Protobuf bytes, here as
-    `Codec.text_of` has them.
+    text in the codec's `encoding`.
     """
 
     id: Annotated[int, Meta(ge=0, le=2**53)]
