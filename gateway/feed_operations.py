@@ -15,7 +15,6 @@ from gateway import shows, wire
 from gateway.feed_pages import Page, Pages
 from gateway.feed_sources import MAX_FOLLOWS, FeedSources
 from gateway.feeds import Feeds
-from gateway.public_operations import for_operators
 from gateway.requests import Answer, Requests
 from gateway.session import Session
 from gateway.settings import Settings
@@ -58,7 +57,7 @@ class FeedOperations:
             wire.Block: self._block,
             wire.Unblock: self._block,
             wire.ShowAuthor: self._author,
-            wire.ChooseDelivery: for_operators(self._mode),
+            wire.ChooseDelivery: self._mode,
             wire.Feed: self._feed,
         }
 

@@ -63,7 +63,7 @@ class Operations:
         self._pulse = pulse
         self._settings = settings
         self._ask = partial(shows.ask, requests)
-        self._handlers: dict[type[wire.Frame], Handle] = {
+        handlers: dict[type[wire.Frame], Handle] = {
             wire.Ping: self._ping,
             wire.Sync: self._sync,
             wire.Create: self._create,
@@ -84,6 +84,10 @@ class Operations:
             wire.Trim: self._manage,
             **public.handlers,
             **feeds.handlers,
+        }
+        self._handlers = {
+            kind: _for_operators(handle) if issubclass(kind, wire.OperatorFrame) else handle
+            for kind, handle in handlers.items()
         }
 
     async def hello(self, session: Session, frame: wire.Hello) -> None:
@@ -332,6 +336,17 @@ _managed: dict[type[wire.CommandFrame], type[MailboxCommand]] = {
     wire.Close: commands.Close,
     wire.Trim: commands.Trim,
 }
+
+
+def _for_operators(handle: Handle) -> Handle:
+    """Let only operators through."""
+
+    async def checked(session: Session, frame: Any) -> None:
+        if not session.is_operator:
+            raise Refused(Code.FORBIDDEN, "this takes a token with the role `operator`")
+        await handle(session, frame)
+
+    return checked
 
 
 def _check_reach(user: User, mailbox: str) -> None:

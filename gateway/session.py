@@ -111,6 +111,11 @@ class Session:
         """Whether `hello` has said who it is."""
         return self._user is not None
 
+    @property
+    def is_operator(self) -> bool:
+        """Whether the last token has the role."""
+        return self.identity is not None and self.identity.is_operator
+
     def belong(self, user: User) -> None:
         """The session is a user's from here on."""
         if user.rate is None and len(user.sessions) > 1:
