@@ -22,7 +22,7 @@ from gateway.metrics import Metrics
 from gateway.requests import Requests
 from streams.ids import AUTHOR, PUBLIC, author_of
 from streams.public.layout import decode_entry
-from tables.rows import AT_HEADER, ORIGIN, Cursor, Follow, Member, Message, Position, State
+from tables.rows import ORIGIN, Cursor, Follow, Member, Message, Position, State, position_in
 
 if TYPE_CHECKING:
     from gateway.loader import Loader
@@ -226,7 +226,7 @@ class Rows:
         self, partition: int, user: User, mailbox: str, value: bytes | None, headers: Headers
     ) -> None:
         member = None if value is None else _decode_member(value)
-        at = header_position(headers) if member is None else member.at
+        at = member.at if member is not None else position_in(headers) or ORIGIN
         if not self._is_new("mailbox", partition, at):
             return
         box = user.boxes.get(mailbox)
@@ -270,12 +270,3 @@ def split_key(key: bytes) -> tuple[str, str, str]:
     under, _, rest = key.decode().partition("/")
     kind, _, rest = rest.partition("/")
     return under, kind, rest
-
-
-def header_position(headers: Headers) -> Position:
-    """The position of a removal, from its header."""
-    for name, value in headers:
-        if name == AT_HEADER:
-            offset, _, index = value.decode().partition(",")
-            return Position(int(offset), int(index))
-    return ORIGIN

@@ -17,7 +17,7 @@ from tables.fetched import Record
 from tables.keys import parse_key
 from tables.options import write_options
 from tables.overlay import Decode, Layout, Overlay, Row
-from tables.rows import AT_HEADER, ORIGIN, Position
+from tables.rows import ORIGIN, Position, position_in
 
 log = structlog.get_logger(__name__)
 
@@ -214,8 +214,7 @@ def _put(overlay: Overlay, taken: list[tuple[bytes, Row | None, bytes | None]]) 
 
 def header_position(headers: Iterable[tuple[str, bytes]]) -> Position:
     """The position of a record without a value, from its header; `ValueError` if it has none."""
-    for name, value in headers:
-        if name == AT_HEADER:
-            offset, number = value.split(b",")
-            return Position(int(offset), int(number))
-    raise ValueError("a record without a value needs the header 'at'")
+    at = position_in(headers)
+    if at is None:
+        raise ValueError("a record without a value needs the header 'at'")
+    return at

@@ -26,6 +26,7 @@ A record without a value carries it in the header `at`, as `907,0`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -48,6 +49,15 @@ ORIGIN = Position(-1, 0)
 def position_header(at: Position) -> tuple[str, bytes]:
     """The header that carries the position of a record without a value."""
     return AT_HEADER, b"%d,%d" % (at.offset, at.number)
+
+
+def position_in(headers: Iterable[tuple[str, bytes]]) -> Position | None:
+    """The position that headers carry, if they do; `ValueError` if it can't be read."""
+    for name, value in headers:
+        if name == AT_HEADER:
+            offset, number = value.split(b",")
+            return Position(int(offset), int(number))
+    return None
 
 
 Rate = tuple[
