@@ -22,6 +22,7 @@ from gateway.metrics import Metrics
 from gateway.requests import Requests
 from streams.ids import AUTHOR, PUBLIC, author_of
 from streams.public.layout import decode_entry
+from tables.keys import split_key
 from tables.rows import ORIGIN, Cursor, Follow, Member, Message, Position, State, position_in
 
 if TYPE_CHECKING:
@@ -263,10 +264,3 @@ class Rows:
 
 
 Take = Callable[[int, bytes, bytes | None, Headers], None]
-
-
-def split_key(key: bytes) -> tuple[str, str, str]:
-    """A row key taken apart: what it is under, its kind and the rest."""
-    under, _, rest = key.decode().partition("/")
-    kind, _, rest = rest.partition("/")
-    return under, kind, rest
