@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 
 from gateway.answers import decode_reply
@@ -20,10 +19,13 @@ from gateway.feeds import Feeds
 from gateway.hub import Hub
 from gateway.metrics import Metrics
 from gateway.requests import Requests
+from streams.feeds.inboxes import decode_follow
 from streams.ids import AUTHOR, PUBLIC, author_of
+from streams.mailboxes.layout import decode_member, decode_message, decode_state
 from streams.public.layout import decode_entry
+from streams.users.layout import decode_cursor
 from tables.keys import split_key
-from tables.rows import ORIGIN, Cursor, Follow, Member, Message, Position, State, position_in
+from tables.rows import ORIGIN, Cursor, Follow, Message, Position, State, position_in
 
 if TYPE_CHECKING:
     from gateway.loader import Loader
@@ -34,11 +36,8 @@ log = structlog.get_logger()
 
 Headers = Sequence[tuple[str, bytes]]
 
-_decode_message = msgspec.json.Decoder(Message).decode
-_decode_state = msgspec.json.Decoder(State).decode
-_decode_member = msgspec.json.Decoder(Member).decode
-_decode_cursor = msgspec.json.Decoder(Cursor).decode
-_decode_follow = msgspec.json.Decoder(Follow).decode
+Take = Callable[[int, bytes, bytes | None, Headers], None]
+"""Takes a record: the partition that it is of, its key, value and headers."""
 
 
 class Rows:
@@ -77,18 +76,18 @@ class Rows:
             return
         if mailbox.startswith(AUTHOR):
             if kind == "m" and value is not None and self._feeds.shows(author_of(mailbox)):
-                self._take_post(partition, _decode_message(value))
+                self._take_post(partition, decode_message(value))
             return
         channel = self._hub.channels.get(mailbox)
         if kind == "m":
             if value is not None and (channel is not None or self._requests.awaits(mailbox)):
-                self._take_message(partition, mailbox, channel, _decode_message(value))
+                self._take_message(partition, mailbox, channel, decode_message(value))
         elif kind == "u":
             user = self._users.get(rest)
             if user is not None:
                 self._take_member(partition, user, mailbox, value, headers)
         elif kind == "s" and channel is not None and value is not None:
-            self._take_state(partition, channel, _decode_state(value))
+            self._take_state(partition, channel, decode_state(value))
 
     def take_user(self, partition: int, key: bytes, value: bytes | None, _headers: Headers) -> None:
         """Take a record of the user log."""
@@ -96,9 +95,9 @@ class Rows:
         if kind == "c" and value is not None:
             user = self._users.get(name)
             if user is not None:
-                self._take_cursor(partition, user, rest, _decode_cursor(value))
+                self._take_cursor(partition, user, rest, decode_cursor(value))
         elif kind == "f" and value is not None and self._feeds.has(name):
-            self._take_follow(partition, name, rest, _decode_follow(value))
+            self._take_follow(partition, name, rest, decode_follow(value))
 
     def take_delivery(
         self, _partition: int, key: bytes, value: bytes | None, headers: Headers
@@ -226,7 +225,7 @@ class Rows:
     def _take_member(
         self, partition: int, user: User, mailbox: str, value: bytes | None, headers: Headers
     ) -> None:
-        member = None if value is None else _decode_member(value)
+        member = None if value is None else decode_member(value)
         at = member.at if member is not None else position_in(headers) or ORIGIN
         if not self._is_new("mailbox", partition, at):
             return
@@ -261,6 +260,3 @@ class Rows:
         self._positions[source] = at
         self._metrics.rows_taken.inc()
         return True
-
-
-Take = Callable[[int, bytes, bytes | None, Headers], None]

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import orjson
 
 from streams.client import PipelineClient
@@ -16,10 +15,9 @@ from streams.feeds.commands import MAX_SNAPSHOT
 from streams.feeds.order import post_id
 from streams.feeds.pages import Followed, References, Timeline
 from streams.ids import AUTHOR, SYSTEM
+from streams.mailboxes.layout import decode_message
 from streams.partitioning import partition_of
 from tables.rows import Message, PostId
-
-_decode_message = msgspec.json.Decoder(Message).decode
 
 
 class ClientSources:
@@ -105,7 +103,7 @@ def _result_of(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _messages(rows: Iterable[Any]) -> list[Message]:
-    return [_decode_message(orjson.dumps(row)) for row in rows]
+    return [decode_message(orjson.dumps(row)) for row in rows]
 
 
 def _post(found: Sequence[Any] | None) -> PostId | None:

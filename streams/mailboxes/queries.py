@@ -19,7 +19,7 @@ from streams.mailboxes.view import View
 from streams.topics import MAX_ANSWER
 from tables.keys import member_key, message_key, parse_key
 from tables.partition import Partition
-from tables.rows import LAST_BODY_BYTES, ORIGIN, Message, State, without_large_body
+from tables.rows import LAST_BODY_BYTES, ORIGIN, State, without_large_body
 
 _encode = msgspec.json.Encoder().encode
 
@@ -28,7 +28,6 @@ class _Timed(msgspec.Struct, frozen=True):
     ts: int
 
 
-_decode_message = msgspec.json.Decoder(Message).decode
 _decode_time = msgspec.json.Decoder(_Timed).decode
 
 
@@ -83,7 +82,7 @@ def _fact(partition: Partition, view: View, mailbox: str, user: str) -> dict[str
 def _as_last(mailbox: str, row: bytes) -> bytes:
     if len(row) <= LAST_BODY_BYTES or mailbox.startswith(PUBLIC):
         return row
-    return _encode(without_large_body(_decode_message(row)))
+    return _encode(without_large_body(layout.decode_message(row)))
 
 
 def _boards(partition: Partition, query: Query) -> dict[str, Any]:
