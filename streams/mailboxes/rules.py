@@ -24,7 +24,7 @@ from streams.commands import (
     Trim,
     Unsubscribed,
 )
-from streams.decisions import Change, Changes, Effect, Moment, Outcome, Run
+from streams.decisions import Changes, Effect, Moment, Outcome, Run
 from streams.errors import Code, Refused
 from streams.feeds import authors
 from streams.feeds.limits import FeedLimits
@@ -36,7 +36,7 @@ from streams.schemas import MailboxCommand
 from tables.fetched import Record
 from tables.keys import SEQ, member_key, message_key, message_prefix, state_key
 from tables.overlay import Row
-from tables.rows import NO_BODY, Member, Message, Policy, Position, State
+from tables.rows import NO_BODY, ORIGIN, Member, Message, Policy, Position, State
 
 TRIM_ROWS = 10_000
 """Messages that one trim drops at most: its rows are one record batch."""
@@ -74,12 +74,13 @@ def send(view: View, c: Send, moment: Moment, limits: Limits) -> Outcome:
         return _sent_before(view, c, seq, moment)
     room = _room(view, c.mailbox, c.id)
     row = _next_message(room, _seat(view, room.state, c), c, moment.offset, moment.now)
-    changes = [Change(message_key(c.mailbox, row.seq), row)]
+    changes = Changes(moment)
+    changes.put(message_key(c.mailbox, row.seq), row)
     state = view.state(c.mailbox)
     if state is None:
         return _first_message(c.mailbox, room.state, changes, moment)
     if row.seq > _untrimmed(state):
-        _trim_to(view, changes, c.mailbox, state, row.seq - state.policy.retain, moment)
+        _trim_to(view, changes, c.mailbox, state, row.seq - state.policy.retain)
     return Outcome(changes, [], None)
 
 
@@ -151,7 +152,7 @@ def _sent_before(view: View, c: Send, seq: int, moment: Moment) -> Outcome:
 def _room(view: View, mailbox: str, message_id: str) -> Room:
     """A mailbox that may be sent to; one that exists with its first message has the epoch of that."""
     kept = _open_group(view, mailbox) if mailbox.startswith("group:") else view.state(mailbox)
-    state = kept or State(_ANY, message_id, members=len(_fixed_readers(mailbox)))
+    state = kept or State(ORIGIN, message_id, members=len(_fixed_readers(mailbox)))
     plain = 0 if kept is None or mailbox.startswith((PUBLIC, AUTHOR)) else _untrimmed(kept)
     head = view.head(mailbox)
     last = view.message(mailbox, head.seq) if plain else None
@@ -185,10 +186,9 @@ def _sender(view: View, state: State, c: Send) -> Member | None:
     return None
 
 
-def _first_message(mailbox: str, state: State, changes: list[Change], moment: Moment) -> Outcome:
+def _first_message(mailbox: str, state: State, changes: Changes, moment: Moment) -> Outcome:
     """A mailbox that exists with its first message: it and its readers' subscriptions come with that."""
-    at = Position(moment.offset, len(changes))
-    changes.append(Change(state_key(mailbox), msgspec.structs.replace(state, at=at)))
+    changes.put(state_key(mailbox), state)
     return Outcome(
         changes,
         [_subscribe(mailbox, user, moment.offset) for user in _fixed_readers(mailbox)],
@@ -201,16 +201,18 @@ def _fixed_readers(mailbox: str) -> tuple[str, ...]:
     return parsed.pair if parsed.kind == "direct" else (parsed.name,)
 
 
-def _trim_to(
-    view: View, changes: list[Change], mailbox: str, state: State, upto: int, moment: Moment
-) -> int:
+def _trim_to(view: View, changes: Changes, mailbox: str, state: State, upto: int) -> int:
     """Drop messages up to `upto`, as many as one command may; returns the new floor."""
     floor = min(upto, state.floor + TRIM_ROWS)
     first = _first_kept(view, mailbox, state)
-    changes += [Change(message_key(mailbox, seq), None) for seq in range(first, floor + 1)]
-    at = Position(moment.offset, len(changes))
-    changes.append(Change(state_key(mailbox), msgspec.structs.replace(state, at=at, floor=floor)))
+    _drop_messages(changes, mailbox, range(first, floor + 1))
+    changes.put(state_key(mailbox), msgspec.structs.replace(state, floor=floor))
     return floor
+
+
+def _drop_messages(changes: Changes, mailbox: str, seqs: range) -> None:
+    for seq in seqs:
+        changes.drop(message_key(mailbox, seq))
 
 
 def _first_kept(view: View, mailbox: str, state: State) -> int:
@@ -237,11 +239,11 @@ def create(view: View, c: Create, moment: Moment, limits: Limits) -> Outcome:
     head = view.head(c.mailbox).seq
     generation = old.generation + 1 if old else 1
     state = State(
-        _ANY, c.id, c.by, c.policy, members=1, generation=generation, floor=head if old else 0
+        ORIGIN, c.id, c.by, c.policy, members=1, generation=generation, floor=head if old else 0
     )
     changes = Changes(moment)
     changes.put(state_key(c.mailbox), state)
-    changes.put(member_key(c.mailbox, c.by), Member(_ANY, head, "owner", generation=generation))
+    changes.put(member_key(c.mailbox, c.by), Member(ORIGIN, head, "owner", generation=generation))
     effects = [_subscribe(c.mailbox, c.by, moment.offset)]
     if old is not None and (first := _first_kept(view, c.mailbox, old)) < head:
         effects.append(_sweep(c.mailbox, first - 1, head - 1))
@@ -266,7 +268,7 @@ def join(view: BatchView, c: Join, moment: Moment, limits: Limits) -> Outcome:
     head = view.head(c.mailbox).seq
     changes = Changes(moment)
     for name in added:
-        changes.put(member_key(c.mailbox, name), Member(_ANY, head, generation=state.generation))
+        changes.put(member_key(c.mailbox, name), Member(ORIGIN, head, generation=state.generation))
     changes.put(
         state_key(c.mailbox), msgspec.structs.replace(state, members=state.members + len(added))
     )
@@ -395,10 +397,10 @@ def trim(view: View, c: Trim, moment: Moment, limits: Limits) -> Outcome:
     state = _existing(view, c.mailbox)
     _require(view, state, c, "admin", "only admins trim")
     upto = min(c.upto, view.head(c.mailbox).seq - 1)
-    changes: list[Change] = []
+    changes = Changes(moment)
     floor = state.floor
     if upto > floor:
-        floor = _trim_to(view, changes, c.mailbox, state, upto, moment)
+        floor = _trim_to(view, changes, c.mailbox, state, upto)
     return Outcome(changes, [], {"mailbox": c.mailbox, "floor": floor, "more": floor < upto})
 
 
@@ -412,7 +414,8 @@ def sweep(view: View, c: Sweep, moment: Moment, limits: Limits) -> Outcome:
     if last <= c.after or view.message(c.mailbox, last) is None:
         # Swept before: the same effect may come twice.
         return Outcome([], [], None)
-    changes = [Change(message_key(c.mailbox, seq), None) for seq in range(c.after + 1, last + 1)]
+    changes = Changes(moment)
+    _drop_messages(changes, c.mailbox, range(c.after + 1, last + 1))
     effects = [_sweep(c.mailbox, last, upto)] if last < upto else []
     return Outcome(changes, effects, None)
 
@@ -436,8 +439,6 @@ def may_read(view: View, mailbox: str, user: str) -> bool:
     state = view.state(mailbox)
     return state is not None and _find_member(view, state, mailbox, user) is not None
 
-
-_ANY = Position(0, 0)
 
 _RULES: dict[type, Callable[[BatchView, Any, Moment, Limits], Outcome]] = {
     Create: create,

@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 
 from streams.commands import Publish, Release, Withdraw
-from streams.decisions import Change, Moment, Outcome
+from streams.decisions import Changes, Moment, Outcome
 from streams.errors import Code, Refused
 from streams.mailboxes.view import View
 from streams.public.layout import Standing
 from streams.schemas import MailboxCommand
 from tables.keys import message_key, state_key
-from tables.rows import AnyEntry, Position, Published, Released, State, Withdrawn
+from tables.rows import ORIGIN, AnyEntry, Position, Published, Released, State, Withdrawn
 
 
 def decide(view: View, c: MailboxCommand, moment: Moment) -> Outcome:
@@ -73,11 +73,11 @@ def _check_standing(view: View, c: Release | Withdraw) -> Standing:
 
 def _accept(view: View, c: Publish | Release | Withdraw, moment: Moment) -> Outcome:
     seq = view.head(c.mailbox).seq + 1
-    entry = _entry(c, Position(moment.offset, 0), seq, moment.now)
-    changes = [Change(message_key(c.mailbox, seq), entry)]
+    entry = _entry(c, ORIGIN, seq, moment.now)
+    changes = Changes(moment)
+    changes.put(message_key(c.mailbox, seq), entry)
     if view.state(c.mailbox) is None:
-        state = State(at=Position(moment.offset, 1), epoch=c.id)
-        changes.append(Change(state_key(c.mailbox), state))
+        changes.put(state_key(c.mailbox), State(ORIGIN, c.id))
     return Outcome(changes, [], _receipt(c, entry))
 
 

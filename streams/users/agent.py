@@ -45,13 +45,13 @@ from tables.fetched import Record
 from tables.keys import cursor_key, parse_key
 from tables.overlay import Overlay, Row
 from tables.partition import Partition
-from tables.rows import Cursor, Position
+from tables.rows import ORIGIN, Cursor, Position
 
 # Looked up by type: `isinstance` of structs costs several times as much.
 _TOUCHES = frozenset((Touch, Open))
 _MOVES = _TOUCHES | {Read, Unread, Subscribed, Unsubscribed}
 _ROUTING = frozenset((RenewUserLease, AnnounceUsers))
-_NEW = Cursor(Position(0, 0))
+_NEW = Cursor(ORIGIN)
 
 
 class UserAgent:
