@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import structlog
 from aiokafka.errors import KafkaError
+from msgspec.structs import replace
 
 from gateway.answers import Reply
 from gateway.errors import unavailable
@@ -240,7 +241,7 @@ async def decoded(future: asyncio.Future[Answer], decode: Callable[[msgspec.Raw]
 def _light(command: Any) -> Any:
     """A command without its body: its answer tells it by the rest, and many large ones may wait."""
     is_large = isinstance(command, Send | Edit)
-    return msgspec.structs.replace(command, body=NO_BODY) if is_large else command
+    return replace(command, body=NO_BODY) if is_large else command
 
 
 def _ref(command: Any) -> int:

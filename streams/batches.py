@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from streams.decisions import (
     Agent,
@@ -94,7 +95,7 @@ class Batch:
         for key in self._partition.progress.displaced:
             row = self._partition.current(key)
             self.at = Position(self.at.offset, self.at.number + 1)
-            moved = None if row is None else msgspec.structs.replace(row, at=self.at)  # type: ignore[type-var]
+            moved = None if row is None else replace(row, at=self.at)  # type: ignore[type-var]
             self._put([key], [moved], _encoded([moved]), [self.at])
 
     def decide(self, records: Sequence[Record]) -> int:

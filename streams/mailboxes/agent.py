@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-import msgspec
+from msgspec.structs import replace
 
 from streams import bodies
 from streams.commands import (
@@ -67,7 +67,7 @@ class MailboxAgent:
 
     def _readable(self, command: _WithBody) -> _WithBody:
         body = bodies.readable(command.body, self._max_body)
-        return command if body is command.body else msgspec.structs.replace(command, body=body)
+        return command if body is command.body else replace(command, body=body)
 
     def keys(self, command: Any) -> tuple[str, ...]:
         """The mailboxes that a command is about; none where it is about the whole partition."""
@@ -127,4 +127,4 @@ def _answered(view: BatchView, c: Send, outcome: Outcome) -> Outcome:
         else view.message(c.mailbox, view.seq_of(c.mailbox, c.id) or 0)
     )
     receipt = {"mailbox": c.mailbox, "id": c.id, "seq": row.seq, "ts": row.ts}
-    return msgspec.structs.replace(outcome, result=receipt)
+    return replace(outcome, result=receipt)

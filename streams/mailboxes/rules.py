@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NoReturn
 
-import msgspec
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from streams import bodies
 from streams.commands import (
@@ -49,7 +50,7 @@ _NEVER = 1 << 63
 _RANK = {"member": 1, "admin": 2, "owner": 3}
 
 
-class Limits(msgspec.Struct, frozen=True):
+class Limits(Struct, frozen=True):
     """What the rules leave to the settings: seconds in which a sender may recall, and those of feeds."""
 
     recall_seconds: int = 120
@@ -206,7 +207,7 @@ def _trim_to(view: View, changes: Changes, mailbox: str, state: State, upto: int
     floor = min(upto, state.floor + TRIM_ROWS)
     first = _first_kept(view, mailbox, state)
     _drop_messages(changes, mailbox, range(first, floor + 1))
-    changes.put(state_key(mailbox), msgspec.structs.replace(state, floor=floor))
+    changes.put(state_key(mailbox), replace(state, floor=floor))
     return floor
 
 
@@ -269,9 +270,7 @@ def join(view: BatchView, c: Join, moment: Moment, limits: Limits) -> Outcome:
     changes = Changes(moment)
     for name in added:
         changes.put(member_key(c.mailbox, name), Member(ORIGIN, head, generation=state.generation))
-    changes.put(
-        state_key(c.mailbox), msgspec.structs.replace(state, members=state.members + len(added))
-    )
+    changes.put(state_key(c.mailbox), replace(state, members=state.members + len(added)))
     return Outcome(changes, [_subscribe(c.mailbox, name, moment.offset) for name in added], result)
 
 
@@ -293,9 +292,7 @@ def leave(view: BatchView, c: Leave, moment: Moment, limits: Limits) -> Outcome:
     changes = Changes(moment)
     for name in removed:
         changes.drop(member_key(c.mailbox, name))
-    changes.put(
-        state_key(c.mailbox), msgspec.structs.replace(state, members=state.members - len(removed))
-    )
+    changes.put(state_key(c.mailbox), replace(state, members=state.members - len(removed)))
     effects = [
         Effect(name, Unsubscribed(user=name, by=SYSTEM, mailbox=c.mailbox, src=moment.offset))
         for name in removed
@@ -315,11 +312,11 @@ def role(view: View, c: Role, moment: Moment, limits: Limits) -> Outcome:
         return Outcome(changes, [], {"mailbox": c.mailbox})
     if member.role == "owner":
         raise Refused(Code.CONFLICT, "a group has one owner: give the role to another instead")
-    changes.put(member_key(c.mailbox, c.member), msgspec.structs.replace(member, role=c.role))
+    changes.put(member_key(c.mailbox, c.member), replace(member, role=c.role))
     if c.role == "owner":
         old = _member(view, state, c.mailbox, state.owner)
-        changes.put(member_key(c.mailbox, state.owner), msgspec.structs.replace(old, role="admin"))
-        changes.put(state_key(c.mailbox), msgspec.structs.replace(state, owner=c.member))
+        changes.put(member_key(c.mailbox, state.owner), replace(old, role="admin"))
+        changes.put(state_key(c.mailbox), replace(state, owner=c.member))
     return Outcome(changes, [], {"mailbox": c.mailbox})
 
 
@@ -330,13 +327,13 @@ def mute(view: View, c: Mute, moment: Moment, limits: Limits) -> Outcome:
     changes = Changes(moment)
     if c.member is None:
         if state.muted != c.until:
-            changes.put(state_key(c.mailbox), msgspec.structs.replace(state, muted=c.until))
+            changes.put(state_key(c.mailbox), replace(state, muted=c.until))
         return Outcome(changes, [], {"mailbox": c.mailbox})
     member = _member(view, state, c.mailbox, c.member)
     if member.role != "member" and not _is(view, state, c, "owner"):
         raise Refused(Code.FORBIDDEN, "only the owner mutes an admin")
     if member.muted != c.until:
-        changes.put(member_key(c.mailbox, c.member), msgspec.structs.replace(member, muted=c.until))
+        changes.put(member_key(c.mailbox, c.member), replace(member, muted=c.until))
     return Outcome(changes, [], {"mailbox": c.mailbox})
 
 
@@ -359,10 +356,8 @@ def recall(view: View, c: Recall, moment: Moment, limits: Limits) -> Outcome:
             )
     head = view.head(c.mailbox).seq
     changes = Changes(moment)
-    changes.put(
-        message_key(c.mailbox, c.seq),
-        msgspec.structs.replace(message, body=NO_BODY, recalled=head, recalled_by=c.by),
-    )
+    row = replace(message, body=NO_BODY, recalled=head, recalled_by=c.by)
+    changes.put(message_key(c.mailbox, c.seq), row)
     return Outcome(changes, [], result)
 
 
@@ -373,12 +368,12 @@ def change_policy(view: View, c: ChangePolicy, moment: Moment, limits: Limits) -
     changed = {
         field: value
         for field in Policy.__struct_fields__
-        if (value := getattr(c.policy, field)) is not msgspec.UNSET
+        if (value := getattr(c.policy, field)) is not UNSET
     }
-    policy = msgspec.structs.replace(state.policy, **changed)
+    policy = replace(state.policy, **changed)
     changes = Changes(moment)
     if policy != state.policy:
-        changes.put(state_key(c.mailbox), msgspec.structs.replace(state, policy=policy))
+        changes.put(state_key(c.mailbox), replace(state, policy=policy))
     return Outcome(changes, [], {"mailbox": c.mailbox})
 
 
@@ -388,7 +383,7 @@ def close(view: View, c: Close, moment: Moment, limits: Limits) -> Outcome:
     _require(view, state, c, "owner", "only the owner closes a group")
     changes = Changes(moment)
     if not state.closed:
-        changes.put(state_key(c.mailbox), msgspec.structs.replace(state, closed=True))
+        changes.put(state_key(c.mailbox), replace(state, closed=True))
     return Outcome(changes, [], {"mailbox": c.mailbox})
 
 
