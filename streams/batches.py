@@ -198,8 +198,8 @@ class Batch:
             if size_of(keys, values) > MOST_BYTES:
                 self._bury(record, Malformed(Code.TOO_LARGE, _TOO_LARGE))
                 return
-            places = [Position(record.offset, number) for number in range(len(keys))]
-            self._put(keys, rows, values, places)
+            positions = [Position(record.offset, number) for number in range(len(keys))]
+            self._put(keys, rows, values, positions)
             self.effects += outcome.effects
         self.outcomes["done"] += 1
         if outcome.result is not None:
@@ -220,12 +220,12 @@ class Batch:
         keys: Sequence[bytes],
         rows: Sequence[Row | None],
         values: Sequence[bytes | None],
-        places: Sequence[Position],
+        positions: Sequence[Position],
     ) -> None:
         """Put rows that are stored all or none: those of a command or of a run."""
         self.overlay.put(keys, rows, values)
-        self.entries.add(keys, values, places)
-        self.at = places[-1]
+        self.entries.add(keys, values, positions)
+        self.at = positions[-1]
 
     def _answer(
         self, command: Command, payload: dict[str, Any], outcome: str | None = None

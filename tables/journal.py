@@ -35,31 +35,31 @@ class Entries:
     values: None removes the key. ends: after how many rows one may cut; what is between two is stored all or none.
     """
 
-    __slots__ = ("ends", "keys", "places", "values")
+    __slots__ = ("ends", "keys", "positions", "values")
 
     def __init__(self) -> None:
         self.keys: list[bytes] = []
         self.values: list[bytes | None] = []
-        self.places: list[Position] = []
+        self.positions: list[Position] = []
         self.ends: list[int] = []
 
     def add(
         self,
         keys: Sequence[bytes],
         values: Sequence[bytes | None],
-        places: Sequence[Position],
+        positions: Sequence[Position],
     ) -> None:
         """Add rows that are to be stored all or none."""
         self.keys += keys
         self.values += values
-        self.places += places
+        self.positions += positions
         self.ends.append(len(self.keys))
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __iter__(self) -> Iterator[Entry]:
-        return map(Entry, self.keys, self.values, self.places)
+        return map(Entry, self.keys, self.values, self.positions)
 
 
 class Displaced(Exception):
@@ -98,9 +98,9 @@ def size_of(keys: Sequence[bytes], values: Sequence[bytes | None]) -> int:
     return content + _RECORD_OVERHEAD * len(keys)
 
 
-def _headers(values: Sequence[bytes | None], places: Sequence[Position]) -> list[Headers]:
-    """What a removal carries, since it has no value that says its place."""
-    pairs = zip(values, places, strict=True)
+def _headers(values: Sequence[bytes | None], positions: Sequence[Position]) -> list[Headers]:
+    """What a removal carries, since it has no value that says its position."""
+    pairs = zip(values, positions, strict=True)
     return [NO_HEADERS if value is not None else [position_header(at)] for value, at in pairs]
 
 
@@ -121,7 +121,7 @@ async def append(
     for piece in pieces(sizes, entries.ends):
         keys, values = entries.keys[piece], entries.values[piece]
         batch = producer.create_batch()
-        batch.extend(timestamp, keys, values, _headers(values, entries.places[piece]))
+        batch.extend(timestamp, keys, values, _headers(values, entries.positions[piece]))
         landed = await producer.send_batch(batch, topic, partition)
         if landed != next_offset:
             raise Displaced(

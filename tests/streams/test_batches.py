@@ -143,7 +143,7 @@ def test_a_first_send_is_answered_by_its_row_only_and_a_second_by_a_receipt(writ
 def test_the_rows_of_a_command_stay_together_and_are_numbered(writer):
     joined = command("join", 2, members=["cid", "dan"])
     batch = writer.decide(records(joined, command("send", 3, body=1), start=2))
-    assert batch.entries.places == [
+    assert batch.entries.positions == [
         Position(2, 0),
         Position(2, 1),
         Position(2, 2),
