@@ -20,7 +20,7 @@ from streams.decisions import (
     error_reply,
 )
 from streams.errors import Code, Malformed, Refused
-from streams.partitioning import Place
+from streams.partitioning import Home
 from streams.schemas import ReplyTo
 from tables.fetched import Record
 from tables.journal import MOST_BYTES, Entries, size_of
@@ -72,8 +72,8 @@ class DeadLetter(NamedTuple):
 class Batch:
     """The decisions on some records of one partition, in order."""
 
-    def __init__(self, agent: Agent, partition: Partition, place: Place | None = None) -> None:
-        self._place = place
+    def __init__(self, agent: Agent, partition: Partition, home: Home | None = None) -> None:
+        self._home = home
         self._agent = agent
         self._partition = partition
         self.overlay: Overlay = partition.overlay()
@@ -157,16 +157,16 @@ class Batch:
         return commands
 
     def _holds_all(self, keys: Iterable[bytes]) -> bool:
-        return self._place is None or all(self._place.holds(key.decode()) for key in keys)
+        return self._home is None or all(self._home.holds(key.decode()) for key in keys)
 
     def _decode(self, record: Record) -> Command | Malformed:
         try:
             command = self._agent.decode(record.key, record.value)
         except Malformed as error:
             return error
-        if self._place is not None:
+        if self._home is not None:
             for key in self._agent.keys(command):
-                if not self._place.holds(key):
+                if not self._home.holds(key):
                     return Malformed(Code.BAD_REQUEST, _MISPLACED)
         return command
 

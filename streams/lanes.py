@@ -19,7 +19,7 @@ from streams import metrics
 from streams.batches import Batch, value_bytes
 from streams.decisions import Agent
 from streams.outbox import Outbox
-from streams.partitioning import Place
+from streams.partitioning import Home
 from streams.routes.forwarding import Audience, deliveries
 from streams.routes.rules import Routes
 from tables.journal import Displaced, Entry, append
@@ -71,7 +71,7 @@ class Lane:
         self._line = line
         self._number = partition
         self._tp = TP(line.topic, partition)
-        self._place = Place(partition, app.settings.partitions)
+        self._home = Home(partition, app.settings.partitions)
         self._waiting: deque[tuple[Sequence[Any], int]] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
@@ -262,7 +262,7 @@ class Lane:
         partition = self._partition
         await self._forward_log()
         outbox: Outbox = self._app.outbox
-        batch = Batch(self._line.agent, partition, self._place)
+        batch = Batch(self._line.agent, partition, self._home)
         done = batch.decide(records)
         records = records[:done]
         if batch.effects:

@@ -17,8 +17,8 @@ def partition_of(key: str, partitions: int) -> int:
     return (murmurhash2(key.encode(), _SEED) & 0x7FFFFFFF) % partitions
 
 
-class Place(NamedTuple):
-    """A partition, and how many its topic has."""
+class Home(NamedTuple):
+    """Where some keys belong: a partition, and how many its topic has."""
 
     number: int
     partitions: int

@@ -18,7 +18,7 @@ from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
 from streams.mailboxes.view import View
-from streams.partitioning import Place, partition_of
+from streams.partitioning import Home, partition_of
 from streams.schemas import MailboxCommand
 from streams.users.agent import UserAgent
 from streams.users.layout import UserLayout
@@ -38,14 +38,14 @@ _decode_message = msgspec.json.Decoder(Message).decode
 class Line:
     """One partition of one command topic with the lane that decides it."""
 
-    def __init__(self, folder: Path, agent: Any, layout: Any, place: Place) -> None:
+    def __init__(self, folder: Path, agent: Any, layout: Any, home: Home) -> None:
         path = folder / f"line-{next(_numbers)}"
         self.partition = Partition(path, layout, rocksdb_options(4 << 20, 4 << 20))
         self.log = Log()
         self.waiting: deque[Record] = deque()
         self.decided: list[Record] = []
         self.agent = agent
-        self._place = place
+        self._home = home
         self._offsets = itertools.count()
 
     def append(self, now: int, key: str, value: bytes) -> None:
@@ -53,7 +53,7 @@ class Line:
 
     def decide(self, count: int) -> tuple[list[Record], Batch]:
         records = [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
-        batch = Batch(self.agent, self.partition, self._place)
+        batch = Batch(self.agent, self.partition, self._home)
         batch.decide(records)
         self.decided += records
         if batch.entries:
@@ -68,11 +68,11 @@ class World:
     def __init__(
         self, folder: Path, limits: FeedLimits, decided: Callable[[Record], None] | None = None
     ) -> None:
-        places = [Place(number, PARTITIONS) for number in range(PARTITIONS)]
+        homes = [Home(number, PARTITIONS) for number in range(PARTITIONS)]
         mailboxes = MailboxAgent(Limits(feeds=limits))
         self.lines = {
-            MAILBOXES: [Line(folder, mailboxes, MailboxLayout(), place) for place in places],
-            USERS: [Line(folder, UserAgent(limits), UserLayout(), place) for place in places],
+            MAILBOXES: [Line(folder, mailboxes, MailboxLayout(), home) for home in homes],
+            USERS: [Line(folder, UserAgent(limits), UserLayout(), home) for home in homes],
         }
         self.now = 1_700_000_000_000
         self.queries = 0

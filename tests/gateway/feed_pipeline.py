@@ -20,7 +20,7 @@ from streams.ids import SYSTEM
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
-from streams.partitioning import Place, partition_of
+from streams.partitioning import Home, partition_of
 from streams.schemas import MailboxCommand
 from streams.users.agent import UserAgent
 from streams.users.layout import UserLayout
@@ -41,10 +41,10 @@ class FeedPipeline:
 
     def __init__(self, folder: Path, limits: FeedLimits | None = None) -> None:
         limits = limits or FeedLimits(partitions=PARTITIONS)
-        places = [Place(number, PARTITIONS) for number in range(PARTITIONS)]
+        homes = [Home(number, PARTITIONS) for number in range(PARTITIONS)]
         mailboxes, users = MailboxAgent(Limits(feeds=limits)), UserAgent(limits)
-        self._mailboxes = [Line(folder, mailboxes, MailboxLayout(), place) for place in places]
-        self._users = [Line(folder, users, UserLayout(), place) for place in places]
+        self._mailboxes = [Line(folder, mailboxes, MailboxLayout(), home) for home in homes]
+        self._users = [Line(folder, users, UserLayout(), home) for home in homes]
         self._held: list[Callable[[], None]] = []
         self._numbers = itertools.count(1)
         self.rows: Rows

@@ -98,7 +98,7 @@ async def test_answers_of_a_batch_are_not_in_memory_all_at_once(tmp_path):
     Writer(partition, Log()).decide(records_of([(0, create), (0, send)]))
     app = App()
     lane = lane_of(app, Table(partition), 0)
-    lane._place = None
+    lane._home = None
     lane._forwarded = partition.progress.next_offset
     question = {
         "type": "query", "mailbox": GROUP, "by": "ann", "what": "history", "limit": 1,
