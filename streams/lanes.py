@@ -40,7 +40,9 @@ _RETRY_SECONDS = 0.2
 _STALL_SECONDS = 60.0
 _IDLE_SECONDS = 5.0
 _EXIT_SOFTWARE = 70
+
 _CLOCK_MS = 5_000
+"""How far the times of records may go back: another broker that takes over has another clock."""
 
 _ANSWERS = 32
 """Answers that are made at once, each of up to 4 MB; between them other tasks have their turn."""
@@ -186,8 +188,8 @@ class Lane:
             return kept
         async for records in self._read_missing(start, start + 1):
             # Rows carry the time of a command of their batch: none is older than its own command.
-            time = records[0].timestamp - _CLOCK_MS
-            found = await self._app.bounds.since(self._line.table.log_topic, self._number, time)
+            oldest = records[0].timestamp - _CLOCK_MS
+            found = await self._app.bounds.since(self._line.table.log_topic, self._number, oldest)
             return kept if found is None else min(found, kept)
         return kept
 
