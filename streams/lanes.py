@@ -18,10 +18,10 @@ from faust.types import TP, Message
 from streams import metrics
 from streams.batches import Batch, value_bytes
 from streams.decisions import Agent
-from streams.outbox import Outbox
 from streams.partitioning import Home
 from streams.routes.forwarding import Audience, deliveries
 from streams.routes.rules import Routes
+from streams.sender import Sender
 from tables.journal import Displaced, Entry, append
 from tables.keys import parse_key
 from tables.partition import Partition, header_position
@@ -263,14 +263,14 @@ class Lane:
         """Decide as many records as make a batch, log, then keep, then forward; returns how many."""
         partition = self._partition
         await self._forward_log()
-        outbox: Outbox = self._app.outbox
+        sender: Sender = self._app.sender
         batch = Batch(self._line.agent, partition, self._home)
         done = batch.decide(records)
         records = records[:done]
         if batch.effects:
-            await outbox.effects(batch.effects)
+            await sender.effects(batch.effects)
         if batch.dead_letters:
-            await outbox.dead_letters(self._line.topic, self._number, batch.dead_letters)
+            await sender.dead_letters(self._line.topic, self._number, batch.dead_letters)
         if batch.entries:
             next_offset = await append(
                 self._app.producer,
@@ -284,7 +284,7 @@ class Lane:
             await self._forward(batch.entries, next_offset)
         answers = batch.answers()
         while some := list(islice(answers, _ANSWERS)):
-            await outbox.replies(some)
+            await sender.replies(some)
         self._metrics.observe(records, batch)
         return done
 
@@ -293,7 +293,7 @@ class Lane:
         table, routes = self._line.table, Routes(self._partition)
         found = deliveries(routes, table.name, self._number, self._line.audience, entries)
         if found:
-            await self._app.outbox.deliveries(found)
+            await self._app.sender.deliveries(found)
         self._forwarded = next_offset
 
     async def _forward_log(self) -> None:

@@ -22,8 +22,8 @@ from streams.lanes import Lanes, Line
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
-from streams.outbox import Outbox
 from streams.routes.forwarding import mailbox_audience, user_audience
+from streams.sender import Sender
 from streams.settings import Settings, settings, unknown_variables
 from streams.status import StatusServer
 from streams.topics import topics
@@ -54,7 +54,7 @@ class _Boot(BootStrategy):
 
 
 class Pipeline(faust.App):
-    """Faust's app with the parts that are Readcast's: two tables, their lanes, an outbox."""
+    """Faust's app with the parts that are Readcast's: two tables, their lanes, a sender."""
 
     BootStrategy = _Boot
 
@@ -103,9 +103,9 @@ class Pipeline(faust.App):
         return table
 
     @property
-    def outbox(self) -> Outbox:
+    def sender(self) -> Sender:
         """Where effects, answers and dead letters go."""
-        return Outbox(cast("Any", self.producer), self.topic_names, self.settings.partitions)
+        return Sender(cast("Any", self.producer), self.topic_names, self.settings.partitions)
 
     async def on_stop(self) -> None:
         """Let go of what Faust doesn't know."""

@@ -16,7 +16,7 @@ ID = "00000000-0000-4000-8000-00000000000"
 COMMITTED = 5_000_000
 
 
-class Outbox:
+class Sender:
     """Takes answers, and remembers how many bytes came at once."""
 
     def __init__(self):
@@ -33,7 +33,7 @@ class App:
     settings = SimpleNamespace(partitions=8, bootstrap_servers="")
 
     def __init__(self):
-        self.outbox = Outbox()
+        self.sender = Sender()
         self.consumer = self.bounds = self
 
     async def committed(self, tp):
@@ -108,8 +108,8 @@ async def test_answers_of_a_batch_are_not_in_memory_all_at_once(tmp_path):
     try:
         while records:
             records = records[await lane._process(records) :]
-        assert len(app.outbox.sizes) > 1
-        assert max(app.outbox.sizes) < 64 << 20
+        assert len(app.sender.sizes) > 1
+        assert max(app.sender.sizes) < 64 << 20
     finally:
         await lane.stop()
         partition.close()

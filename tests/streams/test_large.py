@@ -10,9 +10,9 @@ from streams.batches import Batch
 from streams.feeds.limits import FeedLimits
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.rules import Limits
-from streams.outbox import Outbox
 from streams.routes.commands import MAX_ROUTES
 from streams.routes.rules import Routes
+from streams.sender import Sender
 from streams.settings import Settings
 from streams.topics import MAX_RECORD, topics
 from streams.transport import BatchBuilder
@@ -51,19 +51,19 @@ def process(writer, records, agent=None):
     batch = Batch(agent or MailboxAgent(Limits()), writer.partition)
     batch.decide(records)
     producer = Producer()
-    outbox = Outbox(producer, topics(Settings()), 8)
+    sender = Sender(producer, topics(Settings()), 8)
 
     async def rest():
-        await outbox.effects(batch.effects)
+        await sender.effects(batch.effects)
         if batch.dead_letters:
-            await outbox.dead_letters("mailbox-commands", 0, batch.dead_letters)
+            await sender.dead_letters("mailbox-commands", 0, batch.dead_letters)
         if batch.entries:
             producer.offset = start = writer.partition.progress.next_offset
             stop = await append(producer, "log", 0, start, batch.entries, 1_000)
             writer.partition.keep(batch.overlay, batch.at, stop)
         replies = list(batch.answers())
         if replies:
-            await outbox.replies(replies)
+            await sender.replies(replies)
 
     asyncio.run(rest())
     return batch

@@ -46,7 +46,7 @@ def _size(record: _Record) -> int:
     return size
 
 
-class Outbox:
+class Sender:
     """Sends records in whole batches and waits until they are stored."""
 
     def __init__(self, producer: BatchProducer, topics: Topics, partitions: int) -> None:
