@@ -23,7 +23,7 @@ from streams.errors import Code, Malformed, Refused
 from streams.partitioning import Home
 from streams.schemas import ReplyTo
 from tables.fetched import Record
-from tables.journal import MOST_BYTES, Entries, size_of
+from tables.journal import MOST_BYTES, Entries, sizes_of
 from tables.overlay import Overlay, Row
 from tables.partition import Partition
 from tables.rows import Position
@@ -195,7 +195,7 @@ class Batch:
             keys = [change.key for change in outcome.changes]
             rows = [change.row for change in outcome.changes]
             values = _encoded(rows)
-            if size_of(keys, values) > MOST_BYTES:
+            if sum(sizes_of(keys, values)) > MOST_BYTES:
                 self._bury(record, Malformed(Code.TOO_LARGE, _TOO_LARGE))
                 return
             positions = [Position(record.offset, number) for number in range(len(keys))]

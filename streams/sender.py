@@ -18,7 +18,7 @@ from streams.partitioning import partition_of
 from streams.routes.forwarding import Delivery
 from streams.schemas import MailboxCommand
 from streams.topics import MAX_RECORD, Topics
-from tables.journal import NO_HEADERS, BatchProducer, Headers, pieces
+from tables.journal import NO_HEADERS, RECORD_OVERHEAD, BatchProducer, Headers, pieces
 
 _MAX_QUOTED = 64_000
 
@@ -40,7 +40,7 @@ _Record: TypeAlias = tuple[bytes, bytes | None, Headers]
 
 def _size(record: _Record) -> int:
     key, value, headers = record
-    size = len(key) + len(value or b"")
+    size = RECORD_OVERHEAD + len(key) + len(value or b"")
     for name, content in headers:
         size += len(name) + len(content) + _HEADER_OVERHEAD
     return size

@@ -12,9 +12,10 @@ BATCH_BYTES = 900_000
 """Where a record batch is split, between two commands; the topics take more."""
 
 MOST_BYTES = 5 << 19
-"""What may be stored all or none, by `size_of`: with Kafka's own bytes it is less than the largest record batch."""
+"""What may be stored all or none, by `sizes_of`: with Kafka's own bytes it is less than the largest record batch."""
 
-_RECORD_OVERHEAD = 40
+RECORD_OVERHEAD = 40
+"""Bytes that Kafka adds to a record, roughly."""
 
 Headers: TypeAlias = list[tuple[str, bytes]]
 
@@ -75,14 +76,17 @@ class BatchProducer(Protocol):
         """Store a batch; returns the offset of its first record, once all in-sync replicas have it."""
 
 
-def pieces(sizes: Sequence[int], ends: Sequence[int]) -> Iterator[slice]:
-    """Pieces of records that fit into a batch, cut only at `ends`; what is larger between two is one of its own.
+def sizes_of(keys: Sequence[bytes], values: Sequence[bytes | None]) -> list[int]:
+    """Bytes of each record, with what Kafka adds."""
+    pairs = zip(keys, values, strict=True)
+    return [RECORD_OVERHEAD + len(key) + len(value or b"") for key, value in pairs]
 
-    sizes: bytes of each record, without what Kafka adds.
-    """
+
+def pieces(sizes: Sequence[int], ends: Sequence[int]) -> Iterator[slice]:
+    """Pieces of records that fit into a batch, cut only at `ends`; what is larger between two is one of its own."""
     start = last = 0
-    if sum(sizes) + _RECORD_OVERHEAD * len(sizes) > BATCH_BYTES:
-        filled = list(accumulate((_RECORD_OVERHEAD + size for size in sizes), initial=0))
+    if sum(sizes) > BATCH_BYTES:
+        filled = list(accumulate(sizes, initial=0))
         for end in ends:
             if last > start and filled[end] - filled[start] > BATCH_BYTES:
                 yield slice(start, last)
@@ -90,12 +94,6 @@ def pieces(sizes: Sequence[int], ends: Sequence[int]) -> Iterator[slice]:
             last = end
     if start < len(sizes):
         yield slice(start, len(sizes))
-
-
-def size_of(keys: Sequence[bytes], values: Sequence[bytes | None]) -> int:
-    """Bytes of records, roughly with what Kafka adds."""
-    content = sum(map(len, keys)) + sum(map(len, filter(None, values)))
-    return content + _RECORD_OVERHEAD * len(keys)
 
 
 def _headers(values: Sequence[bytes | None], positions: Sequence[Position]) -> list[Headers]:
@@ -117,8 +115,7 @@ async def append(
     What is stored all or none shares a record batch, as the broker stores those. Returns
     the log's next offset. `Displaced` if the rows landed elsewhere. timestamp: ms since 1970.
     """
-    sizes = [len(k) + len(v or b"") for k, v in zip(entries.keys, entries.values, strict=True)]
-    for piece in pieces(sizes, entries.ends):
+    for piece in pieces(sizes_of(entries.keys, entries.values), entries.ends):
         keys, values = entries.keys[piece], entries.values[piece]
         batch = producer.create_batch()
         batch.extend(timestamp, keys, values, _headers(values, entries.positions[piece]))
