@@ -53,7 +53,7 @@ class FeedOperations:
             wire.DeletePost: self._delete,
             wire.SetState: self._state,
             wire.Follow: self._follow,
-            wire.Unfollow: self._unfollow,
+            wire.Unfollow: self._follow,
             wire.Block: self._block,
             wire.Unblock: self._block,
             wire.ShowAuthor: self._author,
@@ -107,27 +107,22 @@ class FeedOperations:
         self._feeds.changed(post, shows.changed_at(answer), gone=isinstance(frame, wire.DeletePost))
         return shows.post_done(frame, answer)
 
-    async def _follow(self, session: Session, frame: wire.Follow) -> None:
-        session.spawn(self._follow_one_more(session, frame), frame.ref)
+    async def _follow(self, session: Session, frame: wire.Follow | wire.Unfollow) -> None:
+        session.spawn(self._follow_in_turn(session, frame), frame.ref)
 
-    async def _follow_one_more(self, session: Session, frame: wire.Follow) -> None:
-        async with self._turn(session, frame):
-            if await self._sources.following(session.user.name) >= MAX_FOLLOWS:
-                raise Refused(Code.CONFLICT, f"a user follows at most {MAX_FOLLOWS:,} authors")
-            command = commands.Follow(**self._to_outbox(frame.author, session))
-            await self._ask(session, frame, command, partial(self._followed, session, frame))
-
-    async def _unfollow(self, session: Session, frame: wire.Unfollow) -> None:
-        session.spawn(self._follow_no_more(session, frame), frame.ref)
-
-    async def _follow_no_more(self, session: Session, frame: wire.Unfollow) -> None:
-        async with self._turn(session, frame):
-            command = commands.Unfollow(**self._to_outbox(frame.author, session))
-            await self._ask(session, frame, command, partial(self._followed, session, frame))
-
-    def _turn(self, session: Session, frame: wire.AuthorFrame) -> asyncio.Lock:
+    async def _follow_in_turn(self, session: Session, frame: wire.Follow | wire.Unfollow) -> None:
         """What a session says of one author is done in order, whatever has to be asked before."""
-        return self._turns.setdefault((session, frame.author), asyncio.Lock())
+        async with self._turns.setdefault((session, frame.author), asyncio.Lock()):
+            begins = isinstance(frame, wire.Follow)
+            if begins:
+                await self._check_room(session.user.name)
+            kind = commands.Follow if begins else commands.Unfollow
+            command = kind(**self._to_outbox(frame.author, session))
+            await self._ask(session, frame, command, partial(self._followed, session, frame))
+
+    async def _check_room(self, user: str) -> None:
+        if await self._sources.following(user) >= MAX_FOLLOWS:
+            raise Refused(Code.CONFLICT, f"a user follows at most {MAX_FOLLOWS:,} authors")
 
     def _followed(self, session: Session, frame: wire.AuthorFrame, answer: Answer) -> list[bytes]:
         self._feeds.drop(session.user.name)
