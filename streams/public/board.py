@@ -113,16 +113,6 @@ class Board:
                 candidates.append(Candidate(publish, seq, notice.entry.priority, notice.over(now)))
         return candidates
 
-    def shown(self, user: str, claims: Claims, upto: int, now: int) -> list[Notice]:
-        """What has reached a user up to entry `upto` and still stands: what can be found again."""
-        return [
-            notice
-            for notice in self.notices.values()
-            if not notice.over(now)
-            and (entry := notice.reaches_at(user, claims)) is not None
-            and entry <= upto
-        ]
-
 
 _place = attrgetter("place")
 

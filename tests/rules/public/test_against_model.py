@@ -184,7 +184,13 @@ def test_history_is_what_has_reached_the_user_and_stands(seed, steps):
     world.catch_up(board, whole=True)
     for user in USERS:
         upto = world.random.randint(0, head)
-        found = {notice.entry.seq for notice in board.shown(user, CLAIMS[user], upto, world.now)}
+        found = {
+            publish
+            for publish, notice in board.notices.items()
+            if not notice.over(world.now)
+            and (entry := notice.reaches_at(user, CLAIMS[user])) is not None
+            and entry <= upto
+        }
         expected = {
             publish
             for publish, thing in world.office.things.items()
