@@ -36,48 +36,49 @@ ENTRY_BYTES = 600
 """What an entry takes besides its body and names."""
 
 
-class PublicBoard:
+class PublicBoard(Board):
     """One public mailbox: what users are reached by, and what operators see of it.
 
     known: the last entry that is known to exist. stages: of each publish, all entries that let it reach somebody.
-    last: of each publish, the last entry about it. sizes: the bytes each publish takes, about.
+    last: of each publish, the last entry about it. sizes: the bytes each publish takes, about; bytes: their sum.
+    shown: how many users here were shown each publish.
     """
 
     def __init__(self, mailbox: str) -> None:
+        super().__init__()
         self.mailbox = mailbox
-        self.board = Board()
         self.known = 0
         self.loading: asyncio.Task[None] | None = None
         self.stages: dict[int, list[Published | Released]] = {}
         self.last: dict[int, int] = {}
         self.sizes: dict[int, int] = {}
         self.shown: dict[int, int] = {}
+        self.bytes = 0
 
     @property
     def is_live(self) -> bool:
         """Whether nothing is missing."""
-        return self.board.head >= self.known
+        return self.head >= self.known
 
-    def take(self, entry: AnyEntry) -> int:
-        """Take the next entry; returns the bytes it takes."""
-        self.board.take(entry)
+    def take(self, entry: AnyEntry) -> None:
+        """Take the next entry."""
+        super().take(entry)
         publish = publish_of(entry)
-        if publish not in self.board.notices:
-            return 0
+        if publish not in self.notices:
+            return
         self.last[publish] = entry.seq
-        if isinstance(entry, Withdrawn):
-            return 0
-        self.stages.setdefault(publish, []).append(entry)
-        size = _size(entry)
-        self.sizes[publish] = self.sizes.get(publish, 0) + size
-        return size
+        if not isinstance(entry, Withdrawn):
+            self.stages.setdefault(publish, []).append(entry)
+            size = _size(entry)
+            self.sizes[publish] = self.sizes.get(publish, 0) + size
+            self.bytes += size
 
-    def forget(self, publish: int) -> int:
-        """Drop a publish; returns the bytes it took."""
-        self.board.forget(publish)
+    def forget(self, publish: int) -> None:
+        """Drop a publish from memory."""
+        super().forget(publish)
         for index in (self.stages, self.last, self.shown):
             index.pop(publish, None)
-        return self.sizes.pop(publish)
+        self.bytes -= self.sizes.pop(publish)
 
 
 class Boards:
@@ -101,12 +102,16 @@ class Boards:
         self._changed = changed
         self._boards: dict[str, PublicBoard] = {}
         self._stood: set[tuple[str, int]] = set()
-        self.bytes = 0
         self.changes = 0
         self.loaded = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._boards)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that all of them take, about."""
+        return sum(board.bytes for board in self._boards.values())
 
     def all(self) -> list[PublicBoard]:
         """All public mailboxes."""
@@ -142,11 +147,10 @@ class Boards:
         self._stood |= {
             (board.mailbox, publish)
             for board in self.all()
-            for publish, notice in board.board.notices.items()
+            for publish, notice in board.notices.items()
             if not notice.withdrawn
         }
         self._boards.clear()
-        self.bytes = 0
         self.changes += 1
 
     def withdrawn_unseen(self) -> list[tuple[PublicBoard, int]]:
@@ -157,7 +161,7 @@ class Boards:
             (board, publish)
             for board, publish in places
             if board is not None
-            and (notice := board.board.notices.get(publish)) is not None
+            and (notice := board.notices.get(publish)) is not None
             and notice.withdrawn
         ]
 
@@ -165,15 +169,15 @@ class Boards:
         """Take an entry from the log."""
         board = self._board(mailbox)
         board.known = max(board.known, entry.seq)
-        if entry.seq == board.board.head + 1:
+        if entry.seq == board.head + 1:
             self._keep(board, entry)
-        elif entry.seq > board.board.head:
+        elif entry.seq > board.head:
             self._resync(board)
 
     def failed(self, mailbox: str) -> None:
         """An entry could not be read: one more than those that are known."""
         board = self._board(mailbox)
-        board.known = max(board.known, board.board.head) + 1
+        board.known = max(board.known, board.head) + 1
         self._resync(board)
 
     def stop(self) -> None:
@@ -189,7 +193,7 @@ class Boards:
         return board
 
     def _keep(self, board: PublicBoard, entry: AnyEntry) -> None:
-        self.bytes += board.take(entry)
+        board.take(entry)
         self.changes += 1
         if self.bytes > self._limit:
             self._make_room()
@@ -200,20 +204,20 @@ class Boards:
         """Drop what is over, then the oldest; some more than needed, so that not every entry does it."""
         now = int(time.time() * 1_000)
         kept = chain.from_iterable(
-            ((board, publish) for publish in board.board.notices) for board in self.all()
+            ((board, publish) for publish in board.notices) for board in self.all()
         )
 
         def worth(place: tuple[PublicBoard, int]) -> tuple[bool, int]:
-            notice = place[0].board.notices[place[1]]
+            notice = place[0].notices[place[1]]
             return not notice.over(now), notice.entry.ts
 
         for board, publish in sorted(kept, key=worth):
             if self.bytes <= self._limit * 0.9:
                 return
-            if not board.board.notices[publish].over(now):
+            if not board.notices[publish].over(now):
                 self._metrics.forgotten.inc()
                 log.warning("publish dropped from memory", mailbox=board.mailbox, publish=publish)
-            self.bytes -= board.forget(publish)
+            board.forget(publish)
 
     def _resync(self, board: PublicBoard) -> None:
         if board.loading is None or board.loading.done():
@@ -233,17 +237,17 @@ class Boards:
             by=SYSTEM,
             reply=self._requests.address(),
             what="history",
-            after=board.board.head,
+            after=board.head,
             limit=PAGE,
         )
         known = board.known
         page = await decoded(await self._requests.ask(query), decode_entries)
         for entry in page.messages:
-            if entry.seq > board.board.head:
+            if entry.seq > board.head:
                 self._keep(board, entry)
         if not page.more and board.known == known:
             # What was known before the question and is not in the answer is not there.
-            board.known = board.board.head
+            board.known = board.head
 
     async def _patiently(self, partition: int) -> list[tuple[str, int]]:
         while True:

@@ -83,8 +83,8 @@ def found(board: PublicBoard, user: User, before: int | None = None) -> Iterator
     cursor, now, claims = cursor_of(user, board.mailbox), now_ms(), claims_of(user)
     waiting, opened = set(cursor.deferred), set(cursor.opened)
     # Whether older ones were opened is recorded no more: they are not unread for ever.
-    recorded_from = board.board.head - COUNTED + 1
-    for notice in board.board.newest(before):
+    recorded_from = board.head - COUNTED + 1
+    for notice in board.newest(before):
         publish = notice.entry.seq
         is_shown = (board.mailbox, publish) in user.shown
         if notice.over(now) or (publish > cursor.read and not is_shown):
@@ -175,7 +175,7 @@ def sync_entries(boards: Boards, user: User) -> Iterator[tuple[tuple[int, str], 
                 {
                     "mailbox": board.mailbox,
                     "epoch": "",
-                    "head": board.board.head,
+                    "head": board.head,
                     "read": cursor_of(user, board.mailbox).read,
                     "unread": sum(not one.opened for one in some),
                     "last": {"title": last.title, "ts": last.ts, "publish": last.seq},

@@ -169,21 +169,21 @@ class PublicOperations:
     def _notice(self, mailbox: str, publish: int) -> tuple[PublicBoard, Notice]:
         self._boards.check()
         board = self._boards.get(mailbox)
-        notice = board.board.notices.get(publish) if board else None
+        notice = board.notices.get(publish) if board else None
         if board is None or notice is None:
             raise Refused(Code.NOT_FOUND, f"there is no publish {publish} in {mailbox}")
         return board, notice
 
 
 def _board_fields(board: PublicBoard, counted: Counted) -> dict[str, object]:
-    publishes = [_publish_fields(board, notice, counted) for notice in board.board.notices.values()]
-    return {"mailbox": board.mailbox, "head": board.board.head, "publishes": publishes}
+    publishes = [_publish_fields(board, notice, counted) for notice in board.notices.values()]
+    return {"mailbox": board.mailbox, "head": board.head, "publishes": publishes}
 
 
 def _publish_fields(board: PublicBoard, notice: Notice, counted: Counted) -> dict[str, object]:
     published = notice.entry
     stages = board.stages[published.seq]
-    totals = counted.of(published.seq, [stage.seq for stage in stages], board.board.head)
+    totals = counted.of(published.seq, [stage.seq for stage in stages], board.head)
     return {
         "publish": published.seq,
         "id": published.id,

@@ -107,7 +107,7 @@ class Touching:
         for board in self._boards.all():
             cursor = cursor_of(user, board.mailbox)
             touched = {(board.mailbox, publish) for publish in cursor.touched}
-            if user.looking or touched & user.recorded or board.board.head < cursor.read:
+            if user.looking or touched & user.recorded or board.head < cursor.read:
                 # Shown to all sessions together: by the look that is on its way or to come, or with its entry.
                 user.recorded |= touched - user.shown
                 touched &= user.shown
@@ -169,7 +169,7 @@ class Touching:
         """Tell the user's sessions that a publish they may show is over; whether they may."""
         if not user.synced:
             return False
-        notice, cursor = board.board.notices.get(publish), cursor_of(user, board.mailbox)
+        notice, cursor = board.notices.get(publish), cursor_of(user, board.mailbox)
         # One that was dropped from memory may be on the screen of whomever the cursor has led past it.
         entry = publish if notice is None else reaches_at(notice, user)
         passed = entry is not None and entry <= cursor.read and entry not in cursor.deferred
@@ -243,7 +243,7 @@ class Touching:
         early = set()
         for mailbox, publish in sorted(user.recorded):
             board = self._boards.get(mailbox)
-            if board is None or board.board.head < cursor_of(user, mailbox).read:
+            if board is None or board.head < cursor_of(user, mailbox).read:
                 early.add((mailbox, publish))
             else:
                 self._show(user, board, (publish,), again=True)
@@ -269,7 +269,7 @@ class Touching:
         """Notices of those that reach the user and stand: nothing withdrawn is shown, however late its answer comes."""
         now, events = now_ms(), []
         for publish in publishes:
-            notice = board.board.notices.get(publish)
+            notice = board.notices.get(publish)
             entry = None if notice is None else reaches_at(notice, user)
             if notice is not None and entry is not None and not notice.over(now):
                 events.append(notice_event(board, notice, entry, again=again))
@@ -295,18 +295,16 @@ class Touching:
         coming = _coming(board, user.name, claims, passed, now)
         waiting = [
             one
-            for one in board.board.waiting(cursor.deferred, now)
+            for one in board.waiting(cursor.deferred, now)
             # What nobody here may be shown goes on waiting for a session that may.
-            if one.over or reaches_at(board.board.notices[one.publish], user) is not None
+            if one.over or reaches_at(board.notices[one.publish], user) is not None
         ]
         if not coming:
             # Later stages reach at later entries: these need no second look.
-            user.passed[board.mailbox] = board.board.head
+            user.passed[board.mailbox] = board.head
             if not waiting:
                 return None
-        plan = disturbance.plan(
-            waiting, coming, board.board.head, local, self._calm, _today(user, local)
-        )
+        plan = disturbance.plan(waiting, coming, board.head, local, self._calm, _today(user, local))
         if plan.deferred or any(not one.over for one in waiting):
             self._wait_for_calm(user, local)
         return plan if plan.touched or plan.deferred or plan.dropped else None
@@ -342,11 +340,11 @@ def _coming(
     board: PublicBoard, user: str, claims: list[Claims], after: int, now: int
 ) -> list[Candidate]:
     """What reaches the user by the claims of any of their sessions."""
-    if board.board.head <= after:
+    if board.head <= after:
         return []
     if len(claims) == 1:
-        return board.board.coming(user, claims[0], after, now)
-    some = chain.from_iterable(board.board.coming(user, one, after, now) for one in claims)
+        return board.coming(user, claims[0], after, now)
+    some = chain.from_iterable(board.coming(user, one, after, now) for one in claims)
     return sorted({one.publish: one for one in some}.values(), key=lambda one: one.entry)
 
 
