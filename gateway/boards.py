@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from itertools import chain
 
 import structlog
 
 from gateway.answers import decode_boards, decode_entries
+from gateway.clock import now_ms
 from gateway.errors import unavailable
 from gateway.metrics import Metrics
 from gateway.requests import Requests, decoded
@@ -202,7 +202,7 @@ class Boards:
 
     def _make_room(self) -> None:
         """Drop what is over, then the oldest; some more than needed, so that not every entry does it."""
-        now = int(time.time() * 1_000)
+        now = now_ms()
         kept = chain.from_iterable(
             ((board, publish) for publish in board.notices) for board in self.all()
         )

@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from gateway.answers import Author
+from gateway.clock import now_ms
 from gateway.errors import unavailable
 from gateway.feed_sources import FeedSources
 from gateway.feeds import Feeds
 from gateway.metrics import Metrics
-from gateway.notices import now_ms
 from gateway.outboxes import Post
 from gateway.requests import Requests, result_of
 from gateway.session import Session

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from heapq import merge
@@ -16,6 +15,7 @@ import orjson
 from gateway import wire
 from gateway.boards import Boards, PublicBoard
 from gateway.boxes import NoticesPage, User
+from gateway.clock import now_ms
 from streams.public.board import Notice
 from streams.users.layout import COUNTED
 from tables.rows import ORIGIN, Cursor
@@ -45,11 +45,6 @@ class Found(NamedTuple):
     def fields(self) -> dict[str, object]:
         """As clients see it in a list."""
         return fields(self.board, self.notice, self.entry) | {"opened": self.opened}
-
-
-def now_ms() -> int:
-    """The time in ms since 1970."""
-    return int(time.time() * 1_000)
 
 
 def cursor_of(user: User, mailbox: str) -> Cursor:

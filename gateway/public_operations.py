@@ -10,9 +10,9 @@ import orjson
 
 from gateway import notices, shows, wire
 from gateway.boards import Boards, PublicBoard
+from gateway.clock import now_ms
 from gateway.counts import NONE, Counts
 from gateway.loader import Loader
-from gateway.notices import now_ms
 from gateway.requests import Requests
 from gateway.session import Session
 from gateway.settings import Settings

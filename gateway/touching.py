@@ -19,13 +19,13 @@ import structlog
 from gateway.answers import decode_touched
 from gateway.boards import Boards, PublicBoard
 from gateway.boxes import User, Users
+from gateway.clock import now_ms
 from gateway.metrics import Metrics
 from gateway.notices import (
     Claims,
     claims_of,
     cursor_of,
     notice_event,
-    now_ms,
     opened_event,
     reaches_at,
     withdrawn_event,

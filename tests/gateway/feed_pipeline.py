@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from gateway.clock import now_ms
 from gateway.rows import Rows
 from streams.batches import Reply
 from streams.feeds.limits import FeedLimits
@@ -173,7 +173,3 @@ class FeedPipeline:
             self._held.append(lambda: take(number, entry.key, entry.value, headers))
         else:
             take(number, entry.key, entry.value, headers)
-
-
-def now_ms() -> int:
-    return int(time.time() * 1_000)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.notices import now_ms
+from gateway.clock import now_ms
 from gateway.rows import Rows
 from streams import commands
 from streams.commands import decode_mailbox_command, decode_user_command
