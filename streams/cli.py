@@ -17,16 +17,7 @@ from rich.table import Table
 
 from streams.admin import ensure_topics
 from streams.client import PipelineClient
-from streams.console import (
-    NO_ANSWER,
-    Command,
-    check_exists,
-    checked,
-    console,
-    fail,
-    parse_json,
-    result_of,
-)
+from streams.console import Command, ask, check_exists, checked, console, fail, parse_json
 from streams.ids import PUBLIC, SYSTEM, parse_mailbox
 from streams.keys import make_key
 from streams.pipeline import app
@@ -102,11 +93,7 @@ async def _send_one(client: PipelineClient, command: dict[str, Any], wait: bool)
         await (await client.send(command))
         console.print(_STORED)
         return
-    try:
-        result = result_of(await client.ask(command))
-    except TimeoutError:
-        fail(NO_ANSWER)
-    console.print_json(orjson.dumps(result).decode())
+    console.print_json(orjson.dumps(await ask(client, command)).decode())
 
 
 @app.command(
@@ -130,17 +117,12 @@ async def show(self: AppCommand, mailbox: str, user: str, limit: int) -> None:
     question = {"type": "query", "mailbox": mailbox, "by": user, "limit": limit}
     checked({**question, "what": "facts"})
     async with PipelineClient(app.settings) as client:
-        try:
-            fact = result_of(await client.ask({**question, "what": "facts"}))["facts"][0]
-            check_exists(fact)
-            history = result_of(await client.ask({**question, "what": "history"}))["messages"]
-            members = (
-                result_of(await client.ask({**question, "what": "members"}))["members"]
-                if kind == "group"
-                else []
-            )
-        except TimeoutError:
-            fail(NO_ANSWER)
+        fact = (await ask(client, {**question, "what": "facts"}))["facts"][0]
+        check_exists(fact)
+        history = (await ask(client, {**question, "what": "history"}))["messages"]
+        members = []
+        if kind == "group":
+            members = (await ask(client, {**question, "what": "members"}))["members"]
     _print_mailbox(fact, members, history)
 
 

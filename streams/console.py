@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import uuid
 from typing import Any, NoReturn
 
 import click
 import orjson
 from aiokafka.errors import KafkaError as AioKafkaError
-from faust.cli import AppCommand
+from faust.cli import AppCommand, option
 from kafka.errors import KafkaError
 from rich.console import Console
 
+from streams.client import PipelineClient
 from streams.errors import Malformed
 from streams.feeds.limits import FeedLimits
 from streams.mailboxes.agent import MailboxAgent
@@ -26,6 +28,8 @@ INTERRUPTED = 128 + signal.SIGINT
 """The exit code after Ctrl-C, as shells have it."""
 
 console = Console()
+
+id_option = option("--id", "id_", default=None, help="The command's UUID, to repeat one safely.")
 
 
 class Command(AppCommand):
@@ -53,11 +57,28 @@ def fail(message: str) -> NoReturn:
     raise click.ClickException(message)
 
 
-def result_of(answer: dict[str, Any]) -> dict[str, Any]:
-    """The result in an answer; a refusal ends the command."""
+async def ask(
+    client: PipelineClient, command: dict[str, Any], partition: int | None = None, hint: str = ""
+) -> dict[str, Any]:
+    """The result of a command; a refusal ends this one, and so does no answer, with a hint what to do."""
+    try:
+        answer = await client.ask(command, partition)
+    except TimeoutError:
+        fail(NO_ANSWER + hint)
     if "error" in answer:
         fail("{code}: {message}".format(**answer["error"]))
     return answer["result"]  # type: ignore[no-any-return]
+
+
+async def order(
+    kind: str, mailbox: str, by: str, fields: dict[str, Any], id_: str | None, *, again: bool
+) -> dict[str, Any]:
+    """The result of a command that changes a mailbox; `again`: without an answer tell how to repeat it."""
+    id_ = id_ or str(uuid.uuid4())
+    command = checked({"type": kind, "mailbox": mailbox, "by": by, "id": id_, **fields})
+    hint = f" Repeat it with --id {id_}: it is carried out once" if again else ""
+    async with PipelineClient(app.settings) as client:
+        return await ask(client, command, hint=hint)
 
 
 def check_exists(mailbox: dict[str, Any]) -> None:

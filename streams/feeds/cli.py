@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from faust.cli import AppCommand, argument, option
@@ -10,7 +9,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from streams.client import PipelineClient
-from streams.console import NO_ANSWER, Command, checked, console, fail, parse_json, result_of
+from streams.console import (
+    NO_ANSWER,
+    Command,
+    ask,
+    checked,
+    console,
+    fail,
+    id_option,
+    order,
+    parse_json,
+)
 from streams.errors import Refused
 from streams.feeds.order import format_id, parse_id, post_id
 from streams.feeds.pages import Page, read_page
@@ -21,14 +30,13 @@ from tables.rows import Message, PostId
 
 _author = argument("author")
 _seq = argument("seq", type=int)
-_id = option("--id", "id_", default=None, help="The command's UUID, to repeat one safely.")
 
 
 @app.command(
     _author,
     argument("body"),
     option("--state", default=None, help="What the post is, for instance live."),
-    _id,
+    id_option,
     base=Command,
 )
 async def post(
@@ -110,7 +118,7 @@ async def author(self: AppCommand, author: str, user: str) -> None:
     """Show an author: posts, followers, and how the ones get to the others."""
     question = {"type": "outbox", "mailbox": AUTHOR + author, "by": user, "what": "author"}
     async with PipelineClient(app.settings) as client:
-        facts = await _answer(client, checked(question))
+        facts = await ask(client, checked(question))
     table = Table(show_header=False, box=None)
     for name in ("posts", "followers", "mode", "pushes", "follows", "blocked"):
         table.add_row(name, str(facts[name]).lower())
@@ -173,18 +181,7 @@ def _table_of_posts(posts: list[Message]) -> Table:
 
 
 async def _order(
-    type_: str, author: str, fields: dict[str, Any], by: str = "", id_: str | None = None
+    kind: str, author: str, fields: dict[str, Any], by: str = "", id_: str | None = None
 ) -> dict[str, Any]:
     """Send a command to an author's outbox, by default in their own name; the result."""
-    id_ = id_ or str(uuid.uuid4())
-    common = {"type": type_, "mailbox": AUTHOR + author, "by": by or author, "id": id_}
-    async with PipelineClient(app.settings) as client:
-        return await _answer(client, checked({**common, **fields}))
-
-
-async def _answer(client: PipelineClient, command: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return result_of(await client.ask(command))
-    except TimeoutError:
-        again = f" Repeat it with --id {command['id']}: it is carried out once"
-        fail(NO_ANSWER + (again if command["type"] == "post" else ""))
+    return await order(kind, AUTHOR + author, by or author, fields, id_, again=kind == "post")

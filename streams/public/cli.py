@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
@@ -14,14 +13,15 @@ from rich.table import Table
 
 from streams.client import PipelineClient
 from streams.console import (
-    NO_ANSWER,
     Command,
+    ask,
     check_exists,
     checked,
     console,
     fail,
+    id_option,
+    order,
     parse_json,
-    result_of,
 )
 from streams.ids import SYSTEM
 from streams.pipeline import app
@@ -29,7 +29,6 @@ from streams.public.counts import Counted, summed
 from streams.users.layout import COUNTED, Total
 
 _by = option("--by", default=SYSTEM, show_default=True, help="The operator, for the record.")
-_id = option("--id", "id_", default=None, help="The command's UUID, to repeat one safely.")
 _PERCENT = "Share of all users, in steps of 0.01."
 _WHEN = "a time as 2026-12-31T18:00+01:00, in UTC without an offset"
 _users = option("--users", default="", help="Users it reaches by name: alice,bob")
@@ -52,7 +51,7 @@ _expect = option(
     option("--priority", default="normal", show_default=True, help="low, normal or urgent."),
     option("--audience", default="null", help="Whom it is for: a JSON expression over claims."),
     _by,
-    _id,
+    id_option,
     base=Command,
 )
 async def publish(
@@ -87,7 +86,7 @@ async def publish(
     _users,
     _expect,
     _by,
-    _id,
+    id_option,
     base=Command,
 )
 async def release(
@@ -106,7 +105,7 @@ async def release(
 
 
 @app.command(
-    argument("mailbox"), argument("publish", type=int), _expect, _by, _id, base=Command
+    argument("mailbox"), argument("publish", type=int), _expect, _by, id_option, base=Command
 )  # fmt: skip
 async def withdraw(
     self: AppCommand, mailbox: str, publish: int, expect: int, by: str, id_: str | None
@@ -122,15 +121,10 @@ async def counts(self: AppCommand, mailbox: str) -> None:
     of_entries = checked({**question, "what": "history", "limit": COUNTED})
     of_users = checked({**question, "user": SYSTEM, "what": "counts"})
     async with PipelineClient(app.settings) as client:
-        asked = (
-            client.ask(of_users, partition=number) for number in range(app.settings.partitions)
-        )
-        try:
-            history = result_of(await client.ask(of_entries))
-            check_exists(history)
-            parts = [result_of(answer) for answer in await asyncio.gather(*asked)]
-        except TimeoutError:
-            fail(NO_ANSWER)
+        history = await ask(client, of_entries)
+        check_exists(history)
+        partitions = range(app.settings.partitions)
+        parts = await asyncio.gather(*(ask(client, of_users, number) for number in partitions))
     counted = Counted(
         summed(_by_entry(part["counts"]) for part in parts),
         summed(_by_entry(part["stages"]) for part in parts),
@@ -187,16 +181,8 @@ def _reach(percent: float, users: str) -> dict[str, Any]:
     return {"percent": percent, "users": [name for name in users.split(",") if name]}
 
 
-async def _order(
-    type_: str, mailbox: str, by: str, id_: str | None, fields: dict[str, Any]
-) -> None:
+async def _order(kind: str, mailbox: str, by: str, id_: str | None, fields: dict[str, Any]) -> None:
     """Send an operator's command and show which entry it became."""
-    id_ = id_ or str(uuid.uuid4())
-    command = checked({"type": type_, "mailbox": mailbox, "by": by, "id": id_} | fields)
-    async with PipelineClient(app.settings) as client:
-        try:
-            receipt = result_of(await client.ask(command))
-        except TimeoutError:
-            fail(f"{NO_ANSWER} Repeat it with --id {id_}: it is carried out once")
+    receipt = await order(kind, mailbox, by, fields, id_, again=True)
     before = ", as before" if receipt.get("duplicate") else ""
     console.print(f"entry {receipt['seq']} of {mailbox}{before}")
