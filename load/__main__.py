@@ -58,8 +58,9 @@ def parse() -> argparse.Namespace:
         ("soak", "half of the highest rate for long: memory and latency over time"),
     ):
         add_options(ways.add_parser(way, help=says, description=says), way)
+    parser.set_defaults(secret=os.environ.get(SECRET, ""))
     given = parser.parse_args()
-    if getattr(given, "url", None) and not os.environ.get(SECRET):
+    if getattr(given, "url", None) and not given.secret:
         parser.error(f"--url needs {SECRET}, the secret of that gateway")
     return given
 
@@ -128,7 +129,7 @@ def started(given: argparse.Namespace) -> Iterator[System | None]:
 def make_plan(given: argparse.Namespace, system: System | None) -> Plan:
     return Plan(
         url=system.url if system else given.url,
-        secret=system.secret if system else os.environ[SECRET],
+        secret=system.secret if system else given.secret,
         run=f"l{uuid.uuid4().hex[:8]}",
         sizes=given.groups,
         rate=given.rate,

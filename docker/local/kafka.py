@@ -83,12 +83,19 @@ def parser() -> argparse.ArgumentParser:
     run_parser.add_argument("--port", type=int, default=0, help="for clients; 0: a free one")
     run_parser.add_argument("--controller-port", type=int, default=0, help="0: a free one")
     run_parser.add_argument("--data", type=Path, required=True, help="folder, made when missing")
-    run_parser.set_defaults(action=lambda given: run(given.port, given.controller_port, given.data))
+    run_parser.set_defaults(
+        action=lambda given: run(
+            java(given.java_home), given.port, given.controller_port, given.data
+        )
+    )
 
     tool_parser = actions.add_parser("tool", help="run a command-line tool")
     tool_parser.add_argument("name", choices=sorted(TOOLS))
     tool_parser.add_argument("arguments", nargs=argparse.REMAINDER)
-    tool_parser.set_defaults(action=lambda given: tool(given.name, given.arguments))
+    tool_parser.set_defaults(
+        action=lambda given: tool(java(given.java_home), given.name, given.arguments)
+    )
+    top.set_defaults(java_home=os.environ.get("JAVA_HOME"))
     return top
 
 
@@ -128,8 +135,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def run(port: int, controller_port: int, data: Path) -> NoReturn:
-    command = java()
+def run(command: str, port: int, controller_port: int, data: Path) -> NoReturn:
     fetch()
     port, controller_port = usable_ports(port, controller_port)
     data = data.resolve()
@@ -205,8 +211,7 @@ def format_storage(command: str, properties: Path) -> None:
         raise Unavailable(f"{said}\n\nKafka could not prepare {properties.parent}.")
 
 
-def tool(name: str, arguments: Sequence[str]) -> NoReturn:
-    command = java()
+def tool(command: str, name: str, arguments: Sequence[str]) -> NoReturn:
     fetch()
     execute([command, *TOOL_JVM, "-cp", f"{LIB}/*", TOOLS[name], *arguments])
 
@@ -216,8 +221,8 @@ def execute(command: Sequence[str]) -> NoReturn:
     os.execv(command[0], command)
 
 
-def java() -> str:
-    home = os.environ.get("JAVA_HOME")
+def java(home: str | None) -> str:
+    """The command: in `home` if that is given, else on the PATH."""
     found = shutil.which("java", path=f"{home}/bin" if home else None)
     if found is None or java_version(found) < 17:
         raise Unavailable(f"Java 17 or newer was not found.\n{THREE_WAYS}")

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,18 +36,19 @@ console = Console(highlight=False)
 
 
 def main() -> None:
-    data = Path(os.environ.get("READCAST_DATA") or REPO / "data").resolve()
+    given = dict(os.environ)
+    data = Path(given.get("READCAST_DATA") or REPO / "data").resolve()
     try:
-        with locked(data), Parts(REPO, environment(data), data / "logs") as parts:
-            run(parts)
+        with locked(data), Parts(REPO, environment(given, data), data / "logs") as parts:
+            run(parts, with_broker=needs_broker(given))
     except StartError as error:
         console.print("[bold red]Readcast stopped.[/]", Text.from_ansi(str(error)), soft_wrap=True)
         sys.exit(1)
 
 
-def run(parts: Parts) -> None:
+def run(parts: Parts, *, with_broker: bool) -> None:
     try:
-        start(parts)
+        start(parts, with_broker=with_broker)
         parts.wait(lambda: False)
     except KeyboardInterrupt:
         console.print("stopping; once more kills hard")
@@ -64,31 +65,30 @@ def locked(data: Path) -> Iterator[None]:
         yield
 
 
-def environment(data: Path) -> dict[str, str]:
-    """What the parts are told; what the user has set stays."""
-    given = os.environ
+def environment(given: Mapping[str, str], data: Path) -> dict[str, str]:
+    """What the parts are told; what the user has given stays."""
     own = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
         "READCAST_DATA": str(data),
         "READCAST_DEMO": "1",
         "READCAST_AUTH_SECRET": given.get("READCAST_AUTH_SECRET") or secrets.token_urlsafe(32),
-        "READCAST_GATEWAY_PORT": choose_port("READCAST_GATEWAY_PORT", 8080),
-        "READCAST_WORKER_METRICS_PORT": choose_port("READCAST_WORKER_METRICS_PORT", 6067),
+        "READCAST_GATEWAY_PORT": choose_port(given, "READCAST_GATEWAY_PORT", 8080),
+        "READCAST_WORKER_METRICS_PORT": choose_port(given, "READCAST_WORKER_METRICS_PORT", 6067),
     }
-    if needs_broker():
-        own["KAFKA_PORT"] = choose_port("KAFKA_PORT", 9092)
+    if needs_broker(given):
+        own["KAFKA_PORT"] = choose_port(given, "KAFKA_PORT", 9092)
         own["KAFKA_BOOTSTRAP_SERVERS"] = f"{HOST}:{own['KAFKA_PORT']}"
     return {**given, **own}
 
 
-def needs_broker() -> bool:
-    return not os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+def needs_broker(given: Mapping[str, str]) -> bool:
+    return not given.get("KAFKA_BOOTSTRAP_SERVERS")
 
 
-def choose_port(variable: str, default: int) -> str:
+def choose_port(given: Mapping[str, str], variable: str, default: int) -> str:
     """The user's port, else the default one, else any free one."""
-    wanted = os.environ.get(variable)
+    wanted = given.get(variable)
     if wanted:
         if not wanted.isdecimal() or not is_free(int(wanted)):
             raise StartError(f"{variable}={wanted} can't be used: taken, or not a port.")
@@ -116,9 +116,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def start(parts: Parts) -> None:
+def start(parts: Parts, *, with_broker: bool) -> None:
     address = f"http://{HOST}:{parts.env['READCAST_GATEWAY_PORT']}"
-    if needs_broker():
+    if with_broker:
         with step("broker", "the first start fetches Kafka"):
             parts.start("broker", COMMANDS["broker"])
             parts.wait(lambda: listens(int(parts.env["KAFKA_PORT"])), BROKER_SECONDS)
