@@ -1,6 +1,5 @@
 """Who takes part in a race over the same backlog, and how each is built and started."""
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +12,6 @@ from bench.topics import CHANGELOG, COMMANDS
 
 PEERS = ROOT / ".venv-bench"
 PEERS_PYTHON = PEERS / "bin/python"
-PEERS_STAMP = PEERS / "requirements.txt"
 STREAMS_BUILD = BUILD / "kafka_streams"
 
 
@@ -66,16 +64,9 @@ def start_kafka_streams(broker: Broker) -> Process:
 
 
 def build_peers() -> None:
-    """Make `.venv-bench` from bench/requirements.txt, again when that has changed."""
-    wanted = (BENCH / "requirements.txt").read_text()
-    if PEERS_STAMP.exists() and PEERS_STAMP.read_text() == wanted:
-        return
-    subprocess.run([PYTHON, "-m", "venv", "--clear", PEERS], check=True)
-    subprocess.run(
-        [PEERS_PYTHON, "-m", "pip", "install", "--quiet", "-r", BENCH / "requirements.txt"],
-        check=True,
-    )
-    PEERS_STAMP.write_text(wanted)
+    """Make `.venv-bench` as the Makefile does, again when bench/requirements.txt has changed."""
+    BUILD.mkdir(exist_ok=True)
+    run(["make", "--quiet", f"{PEERS.name}/.installed"], BUILD / "peers.log")
 
 
 def start_quix(broker: Broker) -> Process:
