@@ -98,11 +98,6 @@ def parse_mailbox(text: str) -> MailboxId:
     return mailbox
 
 
-def direct_mailbox(one: str, other: str) -> str:
-    """The mailbox of two users, whoever is named first."""
-    return "direct:{}~{}".format(*sorted((one, other)))
-
-
 def author_of(mailbox: str) -> str:
     """The user whose outbox this is."""
     return mailbox.removeprefix(AUTHOR)

@@ -17,7 +17,6 @@ from kafka.errors import KafkaError
 from kafka.partitioner import murmur2
 
 COMMANDS = ("mailbox-commands", "user-commands")
-LOGS = ("mailbox-changelog", "user-changelog")
 MAX_RECORD = 4 << 20
 BACK_SECONDS = 30
 

@@ -17,7 +17,6 @@ from tests.records import new_id, unique
 
 Claims = Callable[[System], str]
 
-NESTED = 100_000
 GROUP = "group:anything"
 
 

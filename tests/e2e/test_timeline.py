@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from streams.ids import direct_mailbox
 from tests.e2e.client import Client, Event
 from tests.e2e.conftest import Connect, Party
 from tests.processes import Gateway, System
@@ -20,7 +19,7 @@ async def mixed(
     group, bob, alice = await party("bob", "alice")
     names = {
         "group": group,
-        "direct": direct_mailbox(alice.user, bob.user),
+        "direct": "direct:{}~{}".format(*sorted((alice.user, bob.user))),
         "user": f"user:{alice.user}",
         "public": unique("public:news"),
     }

@@ -16,7 +16,6 @@ from gateway.errors import CloseCode
 from gateway.forms import FORMS
 from gateway.outlet import Outlet
 from gateway.ring import Budget, Ring
-from streams.ids import direct_mailbox
 from tables.rows import Member, Message, Position
 
 JSON = FORMS[CODECS[0].subprotocol, 0]
@@ -129,7 +128,7 @@ def user_in(made: Channel, name: str = "bob", joined: int = 0) -> User:
     return user
 
 
-DIRECT = direct_mailbox("alice", "bob")
+DIRECT = "direct:alice~bob"
 
 
 async def until(condition: Callable[[], bool]) -> None:

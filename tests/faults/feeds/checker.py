@@ -15,8 +15,6 @@ from tests.faults.feeds.order import AUTHOR, PostId
 SLOTS = 1_000
 """References that an inbox holds."""
 
-NOBODY = Inbox()
-
 
 def check(raw: Raw, evidence: FeedEvidence) -> Report:
     run = FeedRun(raw, evidence)
