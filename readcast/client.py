@@ -206,8 +206,6 @@ class Client:
         if self._connection is not None:
             self._connection.abort()
 
-    # Requests
-
     async def request(self, op: str, /, *, within: float | None = None, **fields: Any) -> Event:
         """Ask, and ask again while it fails for a passing reason; returns the answer.
 
@@ -278,8 +276,6 @@ class Client:
             except (Lost, Unanswered):
                 await asyncio.sleep(0)  # the end of the connection is told to all first
         raise AssertionError("there is always another attempt")
-
-    # Connections
 
     async def _run(self) -> None:
         while True:
@@ -413,8 +409,6 @@ class Client:
     def _fail(self, runner: asyncio.Task[None]) -> None:
         if not runner.cancelled() and (error := runner.exception()) is not None:
             self._finish(error)
-
-    # Events
 
     def _take(self, event: Event, *, answers: bool) -> None:
         op = event["op"]

@@ -106,8 +106,6 @@ class Inflow:
         if not answers:
             self._deliver(event)
 
-    # History
-
     def lacks(self, mailbox: str) -> int | None:
         """The seq after which history of a mailbox is needed; None if none is."""
         place = self._places.get(mailbox)
@@ -153,8 +151,6 @@ class Inflow:
         for event in held:
             if self._places.get(mailbox) is place:
                 self._handlers[event["op"]](event)
-
-    # Events
 
     def _message(self, event: Event) -> None:
         mailbox, seq = event["mailbox"], event["seq"]
