@@ -7,7 +7,9 @@ what they can rely on.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -81,35 +83,31 @@ def _timeline(partition: Partition, query: OutboxQuery) -> dict[str, Any]:
     return {"posts": posts, "reached": None}
 
 
-def _place_of(entry: _Next) -> Place:
-    return entry.place
+_place_of = attrgetter("place")
 
 
 def _from(partition: Partition, author: str, last: PostId | None) -> Iterator[_Next]:
     """The posts of an author after a place, newest first."""
     mailbox = AUTHOR + author
-    seq = View(partition).head(mailbox).seq
+    view = View(partition)
+    newest = view.head(mailbox).seq
     if last is not None:
-        seq = _last_before(partition, author, seq, place(last))
-    while seq > 0:
+        newest = _last_before(view, mailbox, newest, place(last))
+    for seq in range(newest, 0, -1):
         raw = partition.raw(message_key(mailbox, seq))
         if raw is not None:
             row = decode_message(raw)
             yield _Next(place(post_id(row)), raw, row)
-        seq -= 1
 
 
-def _last_before(partition: Partition, author: str, head: int, after: Place) -> int:
+def _last_before(view: View, mailbox: str, head: int, after: Place) -> int:
     """The highest seq whose place comes after `after`: an author's times only grow."""
-    low, high = 0, head
-    while low < high:
-        middle = (low + high + 1) // 2
-        row = View(partition).message(AUTHOR + author, middle)
-        if row is None or place(post_id(row)) > after:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+
+    def is_passed(seq: int) -> bool:
+        row = view.message(mailbox, seq)
+        return row is not None and place(post_id(row)) <= after
+
+    return bisect_left(range(1, head + 1), True, key=is_passed)
 
 
 def _posts(partition: Partition, query: OutboxQuery) -> dict[str, Any]:
