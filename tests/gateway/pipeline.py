@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +126,14 @@ class Pipeline:
             message_id = f"00000000-0000-0000-0000-{number:012d}"
             raw = msgspec.Raw(encode({"n": number} if body is None else body))
             self.decide(commands.Send(mailbox=mailbox, by=sender, id=message_id, body=raw))
+
+    @contextmanager
+    def losing(self) -> Iterator[None]:
+        """What the logs would bring meanwhile is lost."""
+        self.logs_stand_still = True
+        yield
+        self.stopped_log.clear()
+        self.logs_stand_still = False
 
     def go_on(self) -> None:
         """Bring what the logs have held back."""

@@ -97,19 +97,15 @@ async def test_only_what_the_answer_names_is_shown_as_new(house: House):
 
 async def test_boards_are_loaded_at_start_and_followed_without_a_hole(house_of: Open):
     pipeline = Pipeline()
-    pipeline.logs_stand_still = True
-    for _ in range(3):
-        pipeline.decide(a_publish())
-    pipeline.stopped_log.clear()
-    pipeline.logs_stand_still = False
+    with pipeline.losing():
+        for _ in range(3):
+            pipeline.decide(a_publish())
     house = await house_of(pipeline=pipeline)
     alice = await house.synced("alice")
     await quiet(house, alice)
     assert sorted(shown(alice)) == [1, 2, 3]
-    pipeline.logs_stand_still = True
-    pipeline.decide(a_publish())
-    pipeline.stopped_log.clear()
-    pipeline.logs_stand_still = False
+    with pipeline.losing():
+        pipeline.decide(a_publish())
     pipeline.decide(a_publish())
     await alice.expect("notice", publish=4)
     await alice.expect("notice", publish=5)
@@ -123,10 +119,8 @@ async def test_a_lost_log_is_loaded_anew(house: House):
     await alice.expect("notice", publish=1)
     house.gateway._lost()
     assert not house.gateway.is_ready
-    house.pipeline.logs_stand_still = True
-    house.pipeline.decide(a_publish())
-    house.pipeline.stopped_log.clear()
-    house.pipeline.logs_stand_still = False
+    with house.pipeline.losing():
+        house.pipeline.decide(a_publish())
     await until(lambda: house.gateway.is_ready)
     await alice.expect("notice", publish=2)
     assert [one["publish"] for one in (await alice.request("notices"))["notices"]] == [2, 1]
@@ -138,10 +132,8 @@ async def test_what_was_withdrawn_while_rows_were_lost_is_told(house: House):
     await publish(olga)
     await alice.expect("notice", publish=2)
     await quiet(house, alice)
-    house.pipeline.logs_stand_still = True
-    house.pipeline.decide(commands.Withdraw(**WITHDRAWAL, id=new_id()))
-    house.pipeline.stopped_log.clear()
-    house.pipeline.logs_stand_still = False
+    with house.pipeline.losing():
+        house.pipeline.decide(commands.Withdraw(**WITHDRAWAL, id=new_id()))
     house.gateway._lost()
     await alice.expect("withdrawn", publish=1)
     await quiet(house, alice)
@@ -150,12 +142,10 @@ async def test_what_was_withdrawn_while_rows_were_lost_is_told(house: House):
 
 async def test_what_another_gateway_touched_while_rows_were_lost_is_shown(house: House):
     alice = await house.synced("alice")
-    house.pipeline.logs_stand_still = True
-    house.pipeline.decide(a_publish())
-    touch = {"user": "alice", "by": "alice", "mailbox": NEWS, "upto": 1}
-    house.pipeline.decide(commands.Touch(**touch, touched=((1, 1, "normal"),)))
-    house.pipeline.stopped_log.clear()
-    house.pipeline.logs_stand_still = False
+    with house.pipeline.losing():
+        house.pipeline.decide(a_publish())
+        touch = {"user": "alice", "by": "alice", "mailbox": NEWS, "upto": 1}
+        house.pipeline.decide(commands.Touch(**touch, touched=((1, 1, "normal"),)))
     house.gateway._lost()
     await alice.expect("notice", publish=1)
     await quiet(house, alice)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -56,15 +55,6 @@ def asks_for_boards(pipeline, partition):
     return lambda command: (
         wanted(command) and pipeline.asked_partition[command.reply.ref] == partition
     )
-
-
-@contextmanager
-def losing(pipeline):
-    """What the logs would bring meanwhile is lost."""
-    pipeline.logs_stand_still = True
-    yield
-    pipeline.stopped_log.clear()
-    pipeline.logs_stand_still = False
 
 
 def elsewhere(group):
@@ -190,7 +180,7 @@ async def test_a_hole_just_as_the_last_one_has_been_asked_for_is_asked_for_too(
 async def test_a_hole_while_a_resume_pulls_is_told_as_a_gap_after_it(house_of: Open, group: str):
     house = await house_of(ring_events=4)
     bob, history = await resuming(house, group)
-    with losing(house.pipeline):
+    with house.pipeline.losing():
         house.pipeline.post(group)
     house.pipeline.post(group)
     channel = house.hub.channels[group]
@@ -262,7 +252,7 @@ async def test_another_loss_while_public_mailboxes_are_loaded_has_all_of_them_lo
     last = Held(house.pipeline, asks_for_boards(house.pipeline, PARTITIONS - 1))
     house.gateway._lost()
     await until(lambda: last.calls and house.gateway._boards.get(NEWS))
-    with losing(house.pipeline):
+    with house.pipeline.losing():
         withdraw(house.pipeline)
     first = Held(house.pipeline, asks_for_boards(house.pipeline, 0))
     house.gateway._lost()
@@ -282,7 +272,7 @@ async def test_a_touch_that_is_answered_after_a_loss_shows_nothing_that_was_with
     touch = Held(house.pipeline, lambda command: isinstance(command, commands.Touch))
     await publish(olga)
     await until(lambda: touch.calls)
-    with losing(house.pipeline):
+    with house.pipeline.losing():
         withdraw(house.pipeline)
     house.gateway._lost()
     await until(lambda: house.gateway.is_ready)

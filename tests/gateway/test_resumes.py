@@ -6,7 +6,7 @@ from streams import commands
 from tables.rows import Policy
 from tests.gateway.conftest import House, Open
 from tests.gateway.fakes import until
-from tests.gateway.test_races import NOTHING_COMES, add, elsewhere, losing, resuming
+from tests.gateway.test_races import NOTHING_COMES, add, elsewhere, resuming
 from tests.records import new_id
 
 
@@ -89,7 +89,7 @@ async def test_a_recall_that_was_lost_is_told_to_who_comes_back(house: House, gr
     await house.connect("bob")  # another device, which watches nothing
     await bob.close()
     await until(lambda: len(house.gateway._pulse.sessions) == 1)
-    with losing(house.pipeline):
+    with house.pipeline.losing():
         house.pipeline.decide(commands.Recall(id=new_id(), mailbox=group, by="alice", seq=2))
     house.gateway._lost()
     channel = house.hub.channels[group]

@@ -14,7 +14,7 @@ from gateway.tail import Tail
 from streams.topics import topics
 from tests.gateway.conftest import House
 from tests.gateway.fakes import until
-from tests.gateway.test_races import add, losing
+from tests.gateway.test_races import add
 from tests.tables.logs import LogRecord
 
 
@@ -53,7 +53,7 @@ async def test_a_mailbox_is_read_anew_though_an_answer_cannot_be_read(
     house.pipeline.make(group, "alice", "bob")
     bob = await house.synced("bob")
     tried = unreadable_once(monkeypatch, "decode_facts")
-    with losing(house.pipeline):
+    with house.pipeline.losing():
         house.pipeline.post(group)
     house.pipeline.post(group)
     await until(tried)
@@ -68,7 +68,7 @@ async def test_what_a_user_has_is_read_anew_though_an_answer_cannot_be_read(
     house.pipeline.make(group, "alice")
     bob = await house.synced("bob")
     tried = unreadable_once(monkeypatch, "decode_cursors")
-    with losing(house.pipeline):
+    with house.pipeline.losing():
         add(house.pipeline, group, "bob")
     house.gateway._lost()
     await until(tried)

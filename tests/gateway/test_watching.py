@@ -284,10 +284,8 @@ async def test_a_hole_in_the_log_is_told_as_a_gap(house: House, group: str):
     bob = await house.synced("bob")
     house.pipeline.post(group)
     await bob.message(group, 1)
-    house.pipeline.logs_stand_still = True
-    house.pipeline.post(group, count=2)
-    house.pipeline.stopped_log.clear()
-    house.pipeline.logs_stand_still = False
+    with house.pipeline.losing():
+        house.pipeline.post(group, count=2)
     house.pipeline.post(group)
     gap = await bob.expect("gap", mailbox=group)
     assert (gap["from"], gap["to"]) == (2, 4)
@@ -299,11 +297,9 @@ async def test_a_hole_in_the_log_is_told_as_a_gap(house: House, group: str):
 async def test_a_lost_log_is_read_anew(house: House, group: str):
     house.pipeline.make(group, "alice", "bob")
     bob = await house.synced("bob")
-    house.pipeline.logs_stand_still = True
-    house.pipeline.post(group, count=2)
-    await (await house.connect("alice")).request("leave", mailbox=group, members=["carol"])
-    house.pipeline.stopped_log.clear()
-    house.pipeline.logs_stand_still = False
+    with house.pipeline.losing():
+        house.pipeline.post(group, count=2)
+        await (await house.connect("alice")).request("leave", mailbox=group, members=["carol"])
     house.gateway._lost()
     gap = await bob.expect("gap", mailbox=group)
     assert (gap["from"], gap["to"]) == (1, 2)
@@ -315,11 +311,9 @@ async def test_a_lost_log_that_had_no_message_disturbs_nobody(house: House, grou
     house.pipeline.make(group, "alice", "bob")
     house.pipeline.post(group, count=3)
     bob = await house.synced("bob")
-    house.pipeline.logs_stand_still = True
-    alice = await house.connect("alice")
-    await alice.request("recall", mailbox=group, seq=2)
-    house.pipeline.stopped_log.clear()
-    house.pipeline.logs_stand_still = False
+    with house.pipeline.losing():
+        alice = await house.connect("alice")
+        await alice.request("recall", mailbox=group, seq=2)
     house.gateway._lost()
     assert (await bob.expect("recalled", mailbox=group))["seq"] == 2
     house.pipeline.post(group)
@@ -330,10 +324,8 @@ async def test_a_lost_log_that_had_no_message_disturbs_nobody(house: House, grou
 async def test_what_was_lost_is_asked_for_until_it_is_answered(house_of: Open, group: str):
     house = await house_of(request_seconds=0.2)
     bob = await house.synced("bob")
-    house.pipeline.logs_stand_still = True
-    house.pipeline.make(group, "alice", "bob")
-    house.pipeline.stopped_log.clear()
-    house.pipeline.logs_stand_still = False
+    with house.pipeline.losing():
+        house.pipeline.make(group, "alice", "bob")
     house.pipeline.silent = True
     house.gateway._lost()
     (user,) = house.gateway._users
@@ -364,10 +356,8 @@ async def test_who_leaves_while_rows_are_asked_for_leaves_nothing_behind(
 
 async def test_what_one_session_lists_first_is_watched_by_the_others_too(house: House, group: str):
     one = await house.synced("bob")
-    house.pipeline.logs_stand_still = True
-    house.pipeline.make(group, "alice", "bob")
-    house.pipeline.stopped_log.clear()
-    house.pipeline.logs_stand_still = False
+    with house.pipeline.losing():
+        house.pipeline.make(group, "alice", "bob")
     other = await house.connect("bob")
     await other.request("watch", mailbox=group)
     assert group in await other.sync()
