@@ -22,11 +22,10 @@ from streams.errors import Code, Refused
 from streams.feeds import commands
 from streams.feeds.order import parse_id
 from streams.ids import AUTHOR, SYSTEM
+from streams.schemas import MAX_INT
 from tables.rows import NO_BODY, ORIGIN, Message, PostId
 
 Handle = Callable[[Session, Any], Awaitable[None]]
-
-_MAX_SEQ = 2**53
 
 
 class FeedOperations:
@@ -209,7 +208,7 @@ def _parsed(text: str) -> PostId:
         post = parse_id(text)
     except ValueError as error:
         raise Refused(Code.BAD_REQUEST, str(error)) from None
-    if not 0 < post.seq <= _MAX_SEQ:
+    if not 0 < post.seq <= MAX_INT:
         raise Refused(Code.BAD_REQUEST, "there is no such post: seqs are 1 to 2^53")
     return post
 

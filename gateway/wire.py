@@ -20,6 +20,7 @@ from streams.errors import Code, Refused
 from streams.feeds.commands import MAX_PAGE, StateName
 from streams.feeds.order import format_id, post_id
 from streams.schemas import (
+    MAX_INT,
     CommandId,
     EntrySeq,
     MailboxCommand,
@@ -36,7 +37,7 @@ from tables.rows import Mode as Delivery
 
 Ref = (
     Annotated[str, Meta(max_length=128)]
-    | Annotated[int, Meta(ge=-(2**53), le=2**53)]
+    | Annotated[int, Meta(ge=-MAX_INT, le=MAX_INT)]
     | Annotated[float, Meta(ge=-1e300, le=1e300)]
     | None
 )
@@ -106,7 +107,7 @@ class Chunk(Frame, frozen=True, kw_only=True, tag="chunk"):
     text in the codec's `encoding`.
     """
 
-    id: Annotated[int, Meta(ge=0, le=2**53)]
+    id: Annotated[int, Meta(ge=0, le=MAX_INT)]
     part: Annotated[int, Meta(ge=1)]
     of: Annotated[int, Meta(ge=1, le=MAX_PARTS)]
     data: str

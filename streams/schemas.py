@@ -14,6 +14,9 @@ from streams.ids import (
     UUID_PATTERN,
 )
 
+MAX_INT = 2**53
+"""The largest integer that all parsers of JSON read exactly: to JavaScript a number is a double."""
+
 MAX_MEMBERS = 1_000
 """Members that one join or leave may name: a command's rows are one record batch."""
 
@@ -22,9 +25,9 @@ MailboxName = Annotated[str, Meta(pattern=MAILBOX_PATTERN)]
 PublicName = Annotated[str, Meta(pattern=PUBLIC_PATTERN)]
 AuthorName = Annotated[str, Meta(pattern=AUTHOR_PATTERN)]
 CommandId = Annotated[str, Meta(pattern=UUID_PATTERN)]
-Seq = Annotated[int, Meta(ge=0, le=2**53)]
-EntrySeq = Annotated[int, Meta(ge=1, le=2**53)]
-Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
+Seq = Annotated[int, Meta(ge=0, le=MAX_INT)]
+EntrySeq = Annotated[int, Meta(ge=1, le=MAX_INT)]
+Milliseconds = Annotated[int, Meta(ge=0, le=MAX_INT)]
 Members = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_MEMBERS)]
 
 

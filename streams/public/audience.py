@@ -16,6 +16,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
+from streams.schemas import MAX_INT
+
 Claims: TypeAlias = Mapping[str, Any]
 Audience: TypeAlias = Callable[[Claims], bool]
 
@@ -25,7 +27,6 @@ MAX_VALUES = 200
 """Values that one `in` may list."""
 MAX_TEXT = 200
 """Characters of a value; a claim's name has at most 64."""
-MAX_NUMBER = 2**53
 
 _VERSION = re.compile(r"^\d{1,9}(\.\d{1,9}){0,7}\Z", re.ASCII)
 _CLAIM = re.compile(r"^\S{1,64}\Z")
@@ -144,7 +145,7 @@ _VALUE_TYPES = (str, int, bool)
 def _is_value(value: object) -> bool:
     if isinstance(value, str):
         return len(value) <= MAX_TEXT
-    return isinstance(value, int) and abs(value) <= MAX_NUMBER
+    return isinstance(value, int) and abs(value) <= MAX_INT
 
 
 def _version_within(claim: str, expression: dict[str, Any], where: str) -> Audience:
@@ -173,7 +174,7 @@ def _version_within(claim: str, expression: dict[str, Any], where: str) -> Audie
 def _number_between(claim: str, expression: dict[str, Any], where: str) -> Audience:
     for name in sorted(expression.keys() - {"claim"}):
         bound = expression[name]
-        if type(bound) not in (int, float) or abs(bound) > MAX_NUMBER:
+        if type(bound) not in (int, float) or abs(bound) > MAX_INT:
             _bad(f"{where}.{name}", "a number is needed, such as a time in ms since 1970")
     after, before = expression.get("after"), expression.get("before")
 
