@@ -46,7 +46,7 @@ from gateway.tail import Tail
 from gateway.timeline import Timelines
 from gateway.touching import Touching
 from gateway.watching import Watching
-from streams.topics import topics
+from streams.topics import MAX_RECORD, topics
 from tables.rows import AnyEntry
 
 if TYPE_CHECKING:
@@ -344,7 +344,7 @@ def _make_producer(settings: Settings) -> AIOKafkaProducer:
         client_id=f"{settings.pipeline.app_id}-gateway",
         acks="all",
         max_batch_size=128 * 1024,
-        max_request_size=4 << 20,
+        max_request_size=MAX_RECORD,
         request_timeout_ms=int(settings.request_seconds * 1_000),
         retry_backoff_ms=50,
     )
