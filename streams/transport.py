@@ -30,6 +30,7 @@ from faust.types import TP, ConsumerMessage
 from mode.utils.futures import maybe_async
 
 from tables.fetched import Record, hand_on_parsed_records
+from tables.table import lanes_of
 
 _COMMIT_SECONDS = 5.0
 _POLL_SECONDS = 1.0
@@ -187,7 +188,7 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         # Stop deciding first, then commit what was decided, then let go.
-        await cast("Any", self.app).lanes.stop_all()
+        await lanes_of(self.app).stop_all()
         await self.commit()
         self._done.clear()
         await super().on_partitions_revoked(revoked)

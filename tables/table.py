@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from itertools import cycle
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import structlog
 from faust import Table
@@ -23,6 +23,20 @@ log = structlog.get_logger(__name__)
 
 _STALE_SECONDS = 3 * 86_400
 """A folder untouched for longer may have missed removals that compaction has forgotten (7 days)."""
+
+
+class Lanes(Protocol):
+    """What decides over the tables, as far as these tell it of rebalances."""
+
+    def allow(self) -> None: ...
+    def start_lanes(self, table: JournaledTable, partitions: set[int]) -> None: ...
+    async def stop_all(self) -> None: ...
+
+
+def lanes_of(app: AppT) -> Lanes:
+    """The lanes of the app, of which Faust's types know nothing."""
+    lanes: Lanes = cast("Any", app).lanes
+    return lanes
 
 
 class JournaledTable(Table[bytes, bytes]):
@@ -110,7 +124,7 @@ class JournaledTable(Table[bytes, bytes]):
         self._standby.follow(
             {tp.partition: self.partition(tp.partition) for tp in standby_tps - active_tps}
         )
-        cast("Any", self.app).lanes.start_lanes(self, actives)
+        lanes_of(self.app).start_lanes(self, actives)
 
     async def _flush(self) -> None:
         """Flush one partition after the other, each within the time that is set."""
@@ -150,11 +164,11 @@ class JournaledTables(TableManager):
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         await super().on_rebalance(*args, **kwargs)
-        cast("Any", self.app).lanes.allow()
+        lanes_of(self.app).allow()
 
     async def on_stop(self) -> None:
         # Lanes write to the tables: they end first.
-        await cast("Any", self.app).lanes.stop_all()
+        await lanes_of(self.app).stop_all()
         await super().on_stop()
 
     @property
