@@ -175,7 +175,7 @@ class Named(Struct, frozen=True):
 
 
 class Follows(Struct, frozen=True):
-    """The authors whom a user follows, each as `streams.feeds.pages.Followed`, and how many there are."""
+    """The authors whom a user follows, each as `streams.feeds.pages.Following`, and how many there are."""
 
     follows: list[tuple[str, bool, tuple[int, int]]]
     number: int

@@ -14,7 +14,7 @@ from gateway.metrics import Metrics
 from gateway.requests import Requests, result_of
 from streams.feeds.commands import MAX_SNAPSHOT, FeedQuery, OutboxQuery
 from streams.feeds.order import post_id
-from streams.feeds.pages import Followed, References, Timeline
+from streams.feeds.pages import Following, References, Timeline
 from streams.ids import AUTHOR, SYSTEM
 from streams.schemas import MailboxCommand, UserCommand
 from tables.rows import Message, PostId
@@ -50,12 +50,14 @@ class FeedSources:
         places = self._by_partition(authors).values()
         await self._answers([self._outbox_query(names[0], "posts") for names in places])
 
-    async def follows(self, user: str) -> list[Followed]:
+    async def follows(self, user: str) -> list[Following]:
         """Whom a user follows."""
         query = self._follows_query(user, "", MAX_FOLLOWS)
         return await self._all_follows(user, await self._answers([query]))
 
-    async def follows_and_inbox(self, user: str, last: PostId | None, limit: int) -> list[Followed]:
+    async def follows_and_inbox(
+        self, user: str, last: PostId | None, limit: int
+    ) -> list[Following]:
         """Whom a user follows; the inbox is asked in the same breath, and is what `inbox` gives next."""
         queries = [
             self._follows_query(user, "", MAX_FOLLOWS),
@@ -119,11 +121,11 @@ class FeedSources:
         (raw,) = await self._answers([self._feed_query(user, "snapshot", id=snapshot)])
         return answers.decode_snapshot(raw)
 
-    async def _all_follows(self, user: str, raws: list[bytes]) -> list[Followed]:
-        found: list[Followed] = []
+    async def _all_follows(self, user: str, raws: list[bytes]) -> list[Following]:
+        found: list[Following] = []
         while True:
             answer = answers.decode_follows(raws[0])
-            found += [Followed(*follow) for follow in answer.follows]
+            found += [Following(*follow) for follow in answer.follows]
             if not answer.more:
                 return found
             query = self._follows_query(user, found[-1].author, MAX_FOLLOWS)

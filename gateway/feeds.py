@@ -24,7 +24,7 @@ from gateway.visits import Visits
 from streams.errors import Refused
 from streams.feeds.commands import MAX_PAGE
 from streams.feeds.order import format_id, post_id
-from streams.feeds.pages import Followed, Page, read_page
+from streams.feeds.pages import Following, Page, read_page
 from tables.rows import ORIGIN, Message, Position, PostId
 
 log = structlog.get_logger()
@@ -215,7 +215,7 @@ class Feeds:
         view.extend(map(self.outboxes.take, found.posts), found.last)
         view.heard = None
 
-    async def _follows(self, view: View, sources: FeedSources) -> list[Followed]:
+    async def _follows(self, view: View, sources: FeedSources) -> list[Following]:
         """Whom a user follows, as it stands since the authors' logs are followed here.
 
         The first answer says whom to listen to. A post may have come before that, and after its author stopped
@@ -232,7 +232,7 @@ class Feeds:
                 return follows
             await self._listen(view, sources, follows)
 
-    async def _listen(self, view: View, sources: FeedSources, follows: Iterable[Followed]) -> None:
+    async def _listen(self, view: View, sources: FeedSources, follows: Iterable[Following]) -> None:
         """Follow the logs of these authors for a view, and no others."""
         before = view.authors or frozenset()
         authors = frozenset(follow.author for follow in follows)

@@ -13,8 +13,8 @@ from streams.feeds.order import place, post_id
 from tables.rows import Message, PostId
 
 
-class Followed(NamedTuple):
-    """An author whom a user follows: whether posts are pulled, and the last one that never was pushed."""
+class Following(NamedTuple):
+    """A user's following of an author: whether posts are pulled, and the last one that never was pushed."""
 
     author: str
     pulled: bool
@@ -73,7 +73,7 @@ class _Part(NamedTuple):
 
 
 async def read_page(
-    sources: Sources, user: str, follows: Iterable[Followed], last: PostId | None, limit: int
+    sources: Sources, user: str, follows: Iterable[Following], last: PostId | None, limit: int
 ) -> Page:
     """The `limit` newest posts after `last` of those whom a user follows."""
     followed = {follow.author: follow for follow in follows}
@@ -91,7 +91,7 @@ async def read_page(
 async def _read_part(
     sources: Sources,
     user: str,
-    follows: Mapping[str, Followed],
+    follows: Mapping[str, Following],
     last: PostId | None,
     limit: int,
 ) -> _Part:
@@ -118,7 +118,7 @@ def _is_below(inbox: References) -> bool:
     return inbox.reached is None or place(inbox.reached) >= place(inbox.floor)
 
 
-def _is_pulled(follow: Followed, reached: PostId | None) -> bool:
+def _is_pulled(follow: Following, reached: PostId | None) -> bool:
     """Whether an outbox may have posts down to `reached` that were never pushed."""
     lacks = follow.lacks
     return follow.pulled or (

@@ -13,7 +13,7 @@ from streams.client import PipelineClient
 from streams.errors import Code, Refused
 from streams.feeds.commands import MAX_SNAPSHOT
 from streams.feeds.order import post_id
-from streams.feeds.pages import Followed, References, Timeline
+from streams.feeds.pages import Following, References, Timeline
 from streams.ids import AUTHOR, SYSTEM
 from streams.mailboxes.layout import decode_message
 from streams.partitioning import partition_of
@@ -27,15 +27,15 @@ class ClientSources:
         self._client = client
         self._partitions = partitions
 
-    async def follows(self, user: str) -> list[Followed]:
+    async def follows(self, user: str) -> list[Following]:
         """Whom a user follows."""
-        found: list[Followed] = []
+        found: list[Following] = []
         more = True
         while more:
             after = found[-1].author if found else ""
             answer = await self._ask_feed(user, "follows", after=after)
             found += [
-                Followed(author, pulled, tuple(upto)) for author, pulled, upto in answer["follows"]
+                Following(author, pulled, tuple(upto)) for author, pulled, upto in answer["follows"]
             ]
             more = answer["more"]
         return found

@@ -12,7 +12,7 @@ import orjson
 from streams.batches import Batch, Reply
 from streams.feeds.limits import FeedLimits
 from streams.feeds.order import post_id
-from streams.feeds.pages import Followed, Page, References, Timeline, read_page
+from streams.feeds.pages import Following, Page, References, Timeline, read_page
 from streams.ids import AUTHOR, SYSTEM
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
@@ -143,11 +143,13 @@ class World:
     async def page(self, user: str, last: PostId | None, limit: int) -> Page:
         return await read_page(_Asking(self), user, self.follows(user), last, limit)
 
-    def follows(self, user: str) -> list[Followed]:
+    def follows(self, user: str) -> list[Following]:
         query = {"type": "feed", "user": user, "what": "follows"}
         answer = self.ask(USERS, partition_of(user, PARTITIONS), query)
         assert answer["number"] == len(answer["follows"])
-        return [Followed(author, pulled, tuple(upto)) for author, pulled, upto in answer["follows"]]
+        return [
+            Following(author, pulled, tuple(upto)) for author, pulled, upto in answer["follows"]
+        ]
 
 
 class _Asking:
