@@ -19,7 +19,7 @@ def summed(parts: Iterable[Mapping[int, Total]]) -> dict[int, Total]:
     return dict(totals)
 
 
-class Totals(NamedTuple):
+class PublishTotals(NamedTuple):
     """Of one publish and of each of its stages; None where nothing is counted any more."""
 
     touched: int | None
@@ -33,11 +33,11 @@ class Counted(NamedTuple):
     publishes: Mapping[int, Total]
     stages: Mapping[int, Total]
 
-    def of(self, publish: int, stages: list[int], head: int) -> Totals:
+    def of(self, publish: int, stages: list[int], head: int) -> PublishTotals:
         """The totals of a publish with these stages, where `head` is the last entry of the mailbox."""
         if publish <= head - COUNTED:
-            return Totals(None, None, [(None, None) for _ in stages])
+            return PublishTotals(None, None, [(None, None) for _ in stages])
         touched, opened = self.publishes.get(publish, NO_TOTAL)
         further = [self.stages.get(entry, NO_TOTAL) for entry in stages[1:]]
         first = touched - sum(one[0] for one in further), opened - sum(one[1] for one in further)
-        return Totals(touched, opened, [first, *further])
+        return PublishTotals(touched, opened, [first, *further])
