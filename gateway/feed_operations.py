@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -16,7 +15,7 @@ from gateway.feed_pages import Page, Pages
 from gateway.feed_sources import MAX_FOLLOWS, FeedSources
 from gateway.feeds import Feeds
 from gateway.requests import Answer, Requests
-from gateway.session import Session
+from gateway.session import Handle, Session
 from gateway.settings import Settings
 from streams.errors import Code, Refused
 from streams.feeds import commands
@@ -24,8 +23,6 @@ from streams.feeds.order import parse_id
 from streams.ids import AUTHOR, SYSTEM
 from streams.schemas import MAX_INT
 from tables.rows import NO_BODY, ORIGIN, Message, PostId
-
-Handle = Callable[[Session, Any], Awaitable[None]]
 
 
 class FeedOperations:

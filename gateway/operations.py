@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,7 +17,7 @@ from gateway.outlet import cursor_event
 from gateway.public_operations import PublicOperations
 from gateway.pulse import Pulse
 from gateway.requests import Answer, Requests
-from gateway.session import Session
+from gateway.session import Handle, Session
 from gateway.settings import Settings
 from gateway.timeline import Timelines
 from gateway.watching import Watching
@@ -26,8 +25,6 @@ from streams import commands
 from streams.errors import Code, Refused
 from streams.ids import MailboxId, parse_mailbox
 from streams.schemas import MailboxCommand
-
-Handle = Callable[[Session, Any], Awaitable[None]]
 
 _Command = TypeVar("_Command", bound=MailboxCommand)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 
@@ -14,7 +13,7 @@ from gateway.clock import now_ms
 from gateway.counts import NONE, Counts
 from gateway.loader import Loader
 from gateway.requests import Requests
-from gateway.session import Session
+from gateway.session import Handle, Session
 from gateway.settings import Settings
 from gateway.spread import Spreads
 from gateway.touching import Touching
@@ -25,8 +24,6 @@ from streams.public import checks
 from streams.public.board import Notice
 from streams.public.counts import Counted
 from streams.schemas import MailboxCommand
-
-Handle = Callable[[Session, Any], Awaitable[None]]
 
 _Command = TypeVar("_Command", bound=MailboxCommand)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -393,3 +393,7 @@ class Session:
                 read_at = self.last_seen
             elif self.last_seen - read_at > seconds:
                 raise Disconnect(CloseCode.SLOW, f"nothing was read for {seconds:g} s")
+
+
+Handle = Callable[[Session, Any], Awaitable[None]]
+"""Does what the frames of one kind ask for; raises `Refused`."""
