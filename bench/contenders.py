@@ -33,8 +33,8 @@ class Contender:
         return backlog.messages + (0 if self.sequences else backlog.resent)
 
 
-def built() -> None:
-    """Nothing to build."""
+def build_nothing() -> None:
+    """What runs from the repository is there."""
 
 
 def build_kafka_streams() -> None:
@@ -84,10 +84,12 @@ def start_bare_loop(broker: Broker) -> Process:
     )
 
 
-READCAST = Contender("readcast", CHANGELOG, built, start_worker)
+READCAST = Contender("readcast", CHANGELOG, build_nothing, start_worker)
 KAFKA_STREAMS = Contender(
     "kafka_streams", "kafka-streams-rows", build_kafka_streams, start_kafka_streams
 )
 QUIX = Contender("quix", "quix-rows", build_peers, start_quix)
-BARE_LOOP = Contender("bare_loop", "bare-loop-rows", built, start_bare_loop, sequences=False)
+BARE_LOOP = Contender(
+    "bare_loop", "bare-loop-rows", build_nothing, start_bare_loop, sequences=False
+)
 CONTENDERS = {one.name: one for one in (READCAST, KAFKA_STREAMS, QUIX, BARE_LOOP)}

@@ -108,10 +108,9 @@ def stop_on_sigterm() -> None:
 def give_way() -> None:
     """Let this process take only what the others leave."""
     os.nice(NICENESS)
+    # Linux shares time between sessions first, and each process here has its own.
     session = Path("/proc/self/autogroup")
-    if (
-        session.exists()
-    ):  # Linux shares time between sessions first, and each process here has its own
+    if session.exists():
         session.write_text(str(NICENESS))
 
 

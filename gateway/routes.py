@@ -106,8 +106,11 @@ class Routes(Interest):
                     some = tuple(names[start : start + MAX_ROUTES])
                     await self._store(place, some, wanted=wanted)
                     # Not before: whoever asks may be cancelled meanwhile, and others rely on it.
-                    (self._announced.update if wanted else self._announced.difference_update)(some)
                     self._unsure.difference_update(some)
+                    if wanted:
+                        self._announced.update(some)
+                    else:
+                        self._announced.difference_update(some)
         except BaseException:
             self._due[place] = due | self._due[place]
             raise

@@ -66,12 +66,12 @@ def sent(mailbox: str, ref: wire.Ref, answer: Answer) -> list[bytes]:
 
 def named(op: str, frame: wire.CommandFrame, answer: Answer) -> list[bytes]:
     """`create`, `join` and `leave`: who and where."""
-    named = answers.decode_named(_raw(answer))
+    found = answers.decode_named(_raw(answer))
     fields: dict[str, object] = {"mailbox": frame.mailbox}
     if op != "created":
-        fields["members"] = named.members
+        fields["members"] = found.members
     if op != "left":
-        fields |= {"epoch": named.epoch, "head": named.head}
+        fields |= {"epoch": found.epoch, "head": found.head}
     return [wire.event(op, frame.ref, **fields)]
 
 
