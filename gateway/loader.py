@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Coroutine, Iterable
 from functools import partial
 from typing import Any, NamedTuple
@@ -81,14 +80,12 @@ class Loader:
     async def ask(self, user: User, mailboxes: Iterable[str]) -> Opening:
         """Ask for the facts of mailboxes, known or not."""
         self._make_room(user)
-        by_partition: defaultdict[int, list[str]] = defaultdict(list)
-        for mailbox in mailboxes:
-            user.box(self._hub.channel(mailbox))
-            by_partition[self._requests.partition_of(mailbox)].append(mailbox)
+        names = list(mailboxes)
+        for name in names:
+            user.box(self._hub.channel(name))
         asked = [
-            await self._ask_facts(user, names[start : start + MAX_MAILBOXES])
-            for names in by_partition.values()
-            for start in range(0, len(names), MAX_MAILBOXES)
+            await self._ask_facts(user, some)
+            for some in self._requests.by_partition(names, MAX_MAILBOXES)
         ]
         return Opening(user, asked)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
@@ -99,6 +99,15 @@ class Requests:
     def partition_of(self, key: str) -> int:
         """The partition of a mailbox or user, as Kafka's default partitioner has it."""
         return partition_of(key, self._partitions)
+
+    def by_partition(self, mailboxes: Iterable[str], most: int) -> Iterator[list[str]]:
+        """Mailboxes by what one question may name: those of one partition, and at most so many."""
+        found: defaultdict[int, list[str]] = defaultdict(list)
+        for mailbox in mailboxes:
+            found[self.partition_of(mailbox)].append(mailbox)
+        for names in found.values():
+            for start in range(0, len(names), most):
+                yield names[start : start + most]
 
     def address(self) -> ReplyTo:
         """A fresh address for the answer to one command."""

@@ -6,7 +6,6 @@ mailboxes are in memory. A page costs the same however much lies before it.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -72,21 +71,16 @@ class Timelines:
     def _queries(
         self, user: User, mailboxes: list[str], before: Place | None, limit: int
     ) -> Iterator[Query]:
-        by_partition: defaultdict[int, list[str]] = defaultdict(list)
-        for mailbox in mailboxes:
-            by_partition[self._requests.partition_of(mailbox)].append(mailbox)
-        for names in by_partition.values():
-            for start in range(0, len(names), MAX_MAILBOXES):
-                some = tuple(names[start : start + MAX_MAILBOXES])
-                yield Query(
-                    mailbox=some[0],
-                    by=user.name,
-                    reply=self._requests.address(),
-                    what="timeline",
-                    mailboxes=some,
-                    place=before,
-                    limit=limit,
-                )
+        for names in self._requests.by_partition(mailboxes, MAX_MAILBOXES):
+            yield Query(
+                mailbox=names[0],
+                by=user.name,
+                reply=self._requests.address(),
+                what="timeline",
+                mailboxes=tuple(names),
+                place=before,
+                limit=limit,
+            )
 
     def _notices(self, user: User, before: Place | None, limit: int) -> Iterator[Item]:
         """What public mailboxes have for the page, and one more of each where there is one."""
