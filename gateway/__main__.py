@@ -17,7 +17,7 @@ from gateway.app import Gateway
 from gateway.auth import Tokens
 from gateway.door import listen
 from gateway.errors import CANNOT_START, CannotStart
-from gateway.keys import KeyFile
+from gateway.key_file import KeyFile
 from gateway.pages import monitor_app, web_app
 from gateway.processes import (
     LIFELINE,

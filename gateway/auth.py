@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import jwt
 
 from gateway.errors import CloseCode, Disconnect
-from gateway.keys import KeyFile
+from gateway.key_file import KeyFile
 from streams.ids import SYSTEM, is_name
-from streams.keys import Key, secret_key
+from streams.jwks import Key, secret_key
 from streams.tokens import make_token
 
 OPERATOR = "operator"

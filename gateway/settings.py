@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.errors import CannotStart
-from streams.keys import SECRET_BYTES
+from streams.jwks import SECRET_BYTES
 from streams.public.disturbance import Calm, parse_quiet
 from streams.settings import Settings as Pipeline
 from streams.settings import from_environment

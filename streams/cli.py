@@ -19,7 +19,7 @@ from streams.admin import ensure_topics
 from streams.client import PipelineClient
 from streams.console import Command, ask, check_exists, checked, console, fail, parse_json
 from streams.ids import PUBLIC, SYSTEM, parse_mailbox
-from streams.keys import make_key
+from streams.jwks import make_key
 from streams.pipeline import app
 from streams.public.cli import table_of_entries
 from streams.tokens import DEFAULT_LIFETIME, make_token, signing_key

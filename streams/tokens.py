@@ -7,7 +7,7 @@ import time
 import jwt
 
 from streams.ids import SYSTEM, is_name
-from streams.keys import Key, read_keys, secret_key
+from streams.jwks import Key, read_keys, secret_key
 from streams.settings import Settings
 
 DEFAULT_LIFETIME = 86_400

@@ -15,7 +15,7 @@ from aiohttp import web
 from gateway import app
 from gateway.auth import Tokens
 from gateway.door import listen
-from gateway.keys import KeyFile
+from gateway.key_file import KeyFile
 from gateway.pages import web_app
 from gateway.settings import Settings
 from tests.e2e.client import Client

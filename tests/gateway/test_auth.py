@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from gateway.auth import TOKEN_LENGTH, Tokens, bearer, origin_allowed
 from gateway.errors import CannotStart, CloseCode, Disconnect
 from gateway.files import FromFiles
-from gateway.keys import KeyFile
+from gateway.key_file import KeyFile
 from tests.keys import rs256, rsa_jwk, rsa_key, shared_jwk, write_set
 
 SECRET = "a" * 32

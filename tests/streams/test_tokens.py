@@ -3,7 +3,7 @@ import time
 import jwt
 import pytest
 
-from streams.keys import secret_key
+from streams.jwks import secret_key
 from streams.settings import Settings
 from streams.tokens import make_token, signing_key
 from tests.keys import rsa_jwk, shared_jwk, write_set

@@ -5,7 +5,7 @@ import traceback
 import jwt
 import pytest
 
-from streams.keys import BadKeys, make_key, parse_keys, read_keys
+from streams.jwks import BadKeys, make_key, parse_keys, read_keys
 from streams.tokens import make_token
 from tests.keys import jwk_set, rsa_jwk, shared_jwk
 

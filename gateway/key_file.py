@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.errors import CannotStart
 from gateway.files import FromFiles
-from streams.keys import Key, read_keys
+from streams.jwks import Key, read_keys
 
 
 class KeyFile:
