@@ -18,7 +18,7 @@ from bench.broker import broker
 from bench.chat import Client
 from bench.figures import Figure
 from bench.readcast import make_topics, ready_gateway, ready_worker
-from bench.records_per_message import settle
+from bench.records import settle
 from bench.sockets import build, readers, watching
 from bench.topics import CHANGELOG, USER_CHANGELOG
 

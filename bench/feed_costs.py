@@ -21,7 +21,7 @@ from bench.feeds import command, follows, posts, send_apart, users
 from bench.paths import BENCH
 from bench.processes import Process, cpu_seconds, stop_on_sigterm
 from bench.readcast import make_topics, ready_gateway, ready_worker
-from bench.records_per_message import everything, settle
+from bench.records import everything, settle
 from bench.topics import CHANGELOG, USER_CHANGELOG
 
 RESULT = BENCH / "feed_costs.json"

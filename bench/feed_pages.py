@@ -21,7 +21,7 @@ from bench.feeds import follows, posts, send_apart, users
 from bench.processes import Process
 from bench.raw_socket import RawSocket, connect, text_frame
 from bench.readcast import make_topics, ready_gateway, ready_worker, token
-from bench.records_per_message import settle
+from bench.records import settle
 from bench.topics import CHANGELOG
 
 READERS, FOLLOWERS_OF_BIG = 200, 1_100

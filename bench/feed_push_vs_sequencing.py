@@ -22,7 +22,7 @@ from bench.feeds import follows, posts, users
 from bench.figures import Figure
 from bench.processes import Process
 from bench.readcast import make_topics, ready_worker
-from bench.records_per_message import settle
+from bench.records import settle
 from bench.sequencing import LIMIT_SECONDS, POLL_SECONDS, ROUNDS, RowsError, race
 from bench.topics import USER_CHANGELOG
 

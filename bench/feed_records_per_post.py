@@ -14,7 +14,7 @@ from bench.feeds import follows, posts, users
 from bench.figures import Figure
 from bench.processes import Process
 from bench.readcast import make_topics, start_worker
-from bench.records_per_message import records_per_row, settle
+from bench.records import records_per_row, settle
 from bench.topics import CHANGELOG
 
 BIG, SMALL = "big", "small"

@@ -20,7 +20,7 @@ from bench.chat import Client
 from bench.crowd import connected, spread_of, start_crowd
 from bench.paths import BENCH
 from bench.processes import Process, cpu_seconds, resident_kb
-from bench.public_records_per_publish import MAILBOX, entry
+from bench.public import MAILBOX, entry
 from bench.public_release_15k import UNPACED, wire
 from bench.readcast import make_topics, ready_gateway, ready_worker
 from bench.topics import USER_CHANGELOG, USER_COMMANDS

@@ -15,7 +15,7 @@ from bench.broker import Broker, broker
 from bench.figures import Figure
 from bench.paths import PYTHON
 from bench.processes import Process, run
-from bench.public_records_per_publish import entry
+from bench.public import entry
 from bench.readcast import make_topics, ready_gateway, ready_worker
 
 NOTICES = 100

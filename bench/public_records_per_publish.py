@@ -5,7 +5,6 @@ Counted over all topics but the broker's own, so that nothing a publish causes i
 """
 
 import asyncio
-import uuid
 from collections.abc import Iterator
 
 from rich.progress import Progress
@@ -14,11 +13,11 @@ from bench.backlog import body, send
 from bench.broker import Broker, broker
 from bench.figures import Figure
 from bench.processes import Process
+from bench.public import MAILBOX, entry
 from bench.readcast import make_topics, start_worker
-from bench.records_per_message import records_per_row, settle
+from bench.records import records_per_row, settle
 from bench.topics import USER_CHANGELOG, USER_COMMANDS
 
-MAILBOX = "public:news"
 FEW, MANY = 1_000, 1_000_000
 PUBLISHES = 100
 PERCENTS = (1, 5, 20, 50, 100)
@@ -80,14 +79,3 @@ def entries(publishes: int, first: int = 1, percents: tuple[int, ...] = PERCENTS
         yield entry("publish", 0, title=f"Notice {publish}", body=body(publish))
         for stage, percent in enumerate(percents):
             yield entry("release", percent, publish=publish, expect=publish + stage)
-
-
-def entry(kind: str, percent: int, **fields: object) -> dict:
-    return {
-        "type": kind,
-        "mailbox": MAILBOX,
-        "by": "olga",
-        "id": str(uuid.uuid4()),
-        "release": {"percent": percent},
-        **fields,
-    }

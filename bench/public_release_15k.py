@@ -20,7 +20,7 @@ from bench.chat import Chat, Client, openings
 from bench.crowd import Spread, connected, spread_of, start_crowd
 from bench.figures import Figure
 from bench.processes import Process, cpu_seconds
-from bench.public_records_per_publish import entry
+from bench.public import entry
 from bench.readcast import make_topics, ready_gateway, ready_worker
 from bench.topics import USER_CHANGELOG
 

@@ -4,23 +4,20 @@ Counted over all topics but the broker's own, so that nothing a message causes i
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator
 
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
 from bench.backlog import body, command, opening, send
 from bench.broker import Broker, broker
 from bench.figures import Figure
 from bench.processes import Process
 from bench.readcast import make_topics, start_worker
+from bench.records import records_per_row, settle
 from bench.topics import CHANGELOG
 
 BIG, SMALL = "group:big", "group:small"
 MEMBERS = {BIG: 1_000_000, SMALL: 10}
 MESSAGES = 1_000
-QUIET_SECONDS = 5
-LIMIT_SECONDS = 900
 
 
 def measure(progress: Progress) -> Figure:
@@ -51,43 +48,3 @@ def records(fresh: Broker, worker: Process, mailbox: str, progress: Progress) ->
     task = progress.add_task(f"messages to {mailbox}", total=MESSAGES)
     sends = (command("send", mailbox, "u0", body=body(number)) for number in range(MESSAGES))
     return records_per_row(fresh, worker, sends, MESSAGES, progress, task)
-
-
-def records_per_row(
-    fresh: Broker,
-    worker: Process,
-    commands: Iterator[dict],
-    rows: int,
-    progress: Progress,
-    task: TaskID,
-) -> float:
-    """Records over all topics that mailbox commands cause, for each of the `rows` they give."""
-    before, first = everything(fresh), fresh.topics.count(CHANGELOG)
-    asyncio.run(send(fresh.bootstrap, commands))
-    settle(
-        fresh,
-        worker,
-        lambda: fresh.topics.count(CHANGELOG) >= first + rows,
-        lambda: progress.update(task, completed=fresh.topics.count(CHANGELOG) - first),
-    )
-    return (everything(fresh) - before) / rows
-
-
-def settle(
-    fresh: Broker, worker: Process, done: Callable[[], bool], show: Callable[[], None]
-) -> None:
-    """Wait until `done` holds and no topic has grown for QUIET_SECONDS."""
-    limit = time.monotonic() + LIMIT_SECONDS
-    count, grew = everything(fresh), time.monotonic()
-    while not done() or time.monotonic() < grew + QUIET_SECONDS:
-        time.sleep(0.2)
-        worker.check()
-        show()
-        if (now := everything(fresh)) != count:
-            count, grew = now, time.monotonic()
-        if time.monotonic() > limit:
-            raise worker.failure(f"not done after {LIMIT_SECONDS} s")
-
-
-def everything(fresh: Broker) -> int:
-    return fresh.topics.count(*fresh.topics.names())
