@@ -17,8 +17,8 @@ from gateway.app import Gateway
 from gateway.auth import Tokens
 from gateway.door import listen
 from gateway.errors import CANNOT_START, CannotStart
+from gateway.http import monitor_app, web_app
 from gateway.key_file import KeyFile
-from gateway.pages import monitor_app, web_app
 from gateway.processes import (
     LIFELINE,
     STOP_SIGNALS,

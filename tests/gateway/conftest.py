@@ -15,8 +15,8 @@ from aiohttp import web
 from gateway import app
 from gateway.auth import Tokens
 from gateway.door import listen
+from gateway.http import web_app
 from gateway.key_file import KeyFile
-from gateway.pages import web_app
 from gateway.settings import Settings
 from tests.e2e.client import Client
 from tests.gateway.fakes import until
