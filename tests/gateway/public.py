@@ -1,9 +1,11 @@
 """Public mailboxes in tests of a gateway: an operator who publishes, and what clients were shown."""
 
+import asyncio
 import uuid
 from typing import Any
 
 from streams import commands
+from streams.public.disturbance import Calm
 from tables.rows import Reach
 from tests.e2e.client import Client
 from tests.gateway.conftest import House
@@ -42,6 +44,17 @@ async def quiet(house: House, *clients: Client) -> None:
     await until(lambda: house.gateway._spreads.left == 0)
     for client in clients:
         await client.request("ping")
+
+
+def keep_calm(house: House, **calm: Any) -> None:
+    """From here on users may be disturbed so far; without limits at any time."""
+    house.gateway._touching._calm = Calm(**calm)
+
+
+def look_again(house: House, name: str) -> None:
+    """Have a user's wait be over."""
+    user = house.gateway._users.get(name)
+    house.gateway._touching._look_at(user, asyncio.get_running_loop().time())
 
 
 def touches(house: House) -> list[commands.Touch]:

@@ -13,6 +13,8 @@ from tests.gateway.public import (
     NEWS,
     a_publish,
     board_of,
+    keep_calm,
+    look_again,
     operator,
     publish,
     quiet,
@@ -222,12 +224,11 @@ async def test_quiet_hours_and_the_cap_let_wait(house_of: Open):
 
 async def test_what_waited_is_shown_when_it_may(house: House):
     alice, bob = await house.synced("alice", utc_offset=0), await operator(house)
-    touching = house.gateway._touching
-    touching._calm = type(touching._calm)(cap=0)
+    keep_calm(house, cap=0)
     await publish(bob)
     await until(lambda: house.pipeline.cursors["alice"][NEWS].deferred == (1,))
-    touching._calm = type(touching._calm)()
-    touching._look_at(house.gateway._users.get("alice"), asyncio.get_running_loop().time())
+    keep_calm(house)
+    look_again(house, "alice")
     await alice.expect("notice", publish=1)
 
 
@@ -303,14 +304,13 @@ async def test_notices_can_be_asked_for_before_sync(house: House):
 
 async def test_what_waited_goes_on_waiting_for_claims_that_it_is_for(house: House):
     alice, olga = await house.synced("alice", platform="ios"), await operator(house)
-    touching = house.gateway._touching
-    touching._calm = type(touching._calm)(cap=0)
+    keep_calm(house, cap=0)
     await publish(olga, audience={"claim": "platform", "in": ["ios"]})
     await until(lambda: house.pipeline.cursors["alice"][NEWS].deferred == (1,))
-    touching._calm = type(touching._calm)()
+    keep_calm(house)
     # In the morning there is only the desktop.
     await alice.hello(house.token("alice", platform="linux"))
-    touching._look_at(house.gateway._users.get("alice"), asyncio.get_running_loop().time())
+    look_again(house, "alice")
     await asyncio.sleep(1.5)
     await quiet(house, alice)
     assert shown(alice) == []
