@@ -18,7 +18,7 @@ from bench.broker import broker
 from bench.chat import Client
 from bench.figures import Figure
 from bench.readcast import make_topics, ready_gateway, ready_worker
-from bench.records import settle
+from bench.records import reached, settle
 from bench.sockets import build, readers, watching
 from bench.topics import CHANGELOG, USER_CHANGELOG
 
@@ -55,12 +55,7 @@ def measure(progress: Progress) -> Figure:
             def joined() -> int:
                 return min(map(fresh.topics.count, (CHANGELOG, USER_CHANGELOG)))
 
-            settle(
-                fresh,
-                worker,
-                lambda: joined() >= sum(MEMBERS.values()),
-                lambda: progress.update(members, completed=joined()),
-            )
+            settle(fresh, worker, reached(sum(MEMBERS.values()), joined, progress, members))
             with ready_gateway(fresh) as (_, port):
                 # The names of the small group's members are among those of the large one.
                 openings = [

@@ -69,7 +69,7 @@ def followed(author: str, mode: str, names: Sequence[str]) -> Iterator[dict]:
 
 def rest(fresh: Broker, worker: Process) -> None:
     """Wait until nothing is written any more."""
-    settle(fresh, worker, lambda: True, lambda: None)
+    settle(fresh, worker)
 
 
 def idle_share(worker: Process) -> float:

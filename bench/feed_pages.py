@@ -21,7 +21,7 @@ from bench.feeds import follows, posts, send_apart, users
 from bench.processes import Process
 from bench.raw_socket import RawSocket, connect, text_frame
 from bench.readcast import make_topics, ready_gateway, ready_worker, token
-from bench.records import settle
+from bench.records import reached, settle
 from bench.topics import CHANGELOG
 
 READERS, FOLLOWERS_OF_BIG = 200, 1_100
@@ -88,12 +88,7 @@ def store(
     def stored() -> int:
         return fresh.topics.count(CHANGELOG) - before
 
-    settle(
-        fresh,
-        worker,
-        lambda: stored() >= rows,
-        lambda: progress.update(task, completed=min(stored(), rows)),
-    )
+    settle(fresh, worker, reached(rows, stored, progress, task))
 
 
 def authors() -> list[str]:

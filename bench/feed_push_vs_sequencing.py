@@ -22,7 +22,7 @@ from bench.feeds import follows, posts, users
 from bench.figures import Figure
 from bench.processes import Process
 from bench.readcast import make_topics, ready_worker
-from bench.records import settle
+from bench.records import reached, settle
 from bench.sequencing import LIMIT_SECONDS, POLL_SECONDS, ROUNDS, RowsError, race
 from bench.topics import USER_CHANGELOG
 
@@ -93,12 +93,7 @@ def follow(fresh: Broker, worker: Process, progress: Progress) -> None:
     def following() -> int:
         return fresh.topics.count(USER_CHANGELOG)
 
-    settle(
-        fresh,
-        worker,
-        lambda: following() >= FOLLOWS,
-        lambda: progress.update(task, completed=following()),
-    )
+    settle(fresh, worker, reached(FOLLOWS, following, progress, task))
 
 
 def drain(fresh: Broker, worker: Process, progress: Progress) -> float:

@@ -14,7 +14,7 @@ from bench.feeds import follows, posts, users
 from bench.figures import Figure
 from bench.processes import Process
 from bench.readcast import make_topics, start_worker
-from bench.records import records_per_row, settle
+from bench.records import reached, records_per_row, settle
 from bench.topics import CHANGELOG
 
 BIG, SMALL = "big", "small"
@@ -41,12 +41,7 @@ def follow(fresh: Broker, worker: Process, progress: Progress) -> None:
     def following() -> int:
         return fresh.topics.count(CHANGELOG)
 
-    settle(
-        fresh,
-        worker,
-        lambda: following() >= followers,
-        lambda: progress.update(task, completed=min(following(), followers)),
-    )
+    settle(fresh, worker, reached(followers, following, progress, task))
 
 
 def records(fresh: Broker, worker: Process, author: str, progress: Progress) -> float:

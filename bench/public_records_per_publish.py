@@ -15,7 +15,7 @@ from bench.figures import Figure
 from bench.processes import Process
 from bench.public import MAILBOX, entry
 from bench.readcast import make_topics, start_worker
-from bench.records import records_per_row, settle
+from bench.records import reached, records_per_row, settle
 from bench.topics import USER_CHANGELOG, USER_COMMANDS
 
 FEW, MANY = 1_000, 1_000_000
@@ -44,12 +44,7 @@ def touch(fresh: Broker, worker: Process, first: int, last: int, progress: Progr
     def touched() -> int:
         return fresh.topics.count(USER_CHANGELOG) - before
 
-    settle(
-        fresh,
-        worker,
-        lambda: touched() >= last - first,
-        lambda: progress.update(task, completed=touched()),
-    )
+    settle(fresh, worker, reached(last - first, touched, progress, task))
 
 
 def touches(first: int, last: int) -> Iterator[dict]:

@@ -12,7 +12,7 @@ from bench.broker import Broker, broker
 from bench.figures import Figure
 from bench.processes import Process
 from bench.readcast import make_topics, start_worker
-from bench.records import records_per_row, settle
+from bench.records import reached, records_per_row, settle
 from bench.topics import CHANGELOG
 
 BIG, SMALL = "group:big", "group:small"
@@ -35,12 +35,11 @@ def join(fresh: Broker, worker: Process, progress: Progress) -> None:
     """Wait until all members are in and their subscriptions written."""
     members = sum(MEMBERS.values())
     task = progress.add_task("members joined", total=members)
-    settle(
-        fresh,
-        worker,
-        lambda: fresh.topics.count(CHANGELOG) >= members,
-        lambda: progress.update(task, completed=min(fresh.topics.count(CHANGELOG), members)),
-    )
+
+    def joined() -> int:
+        return fresh.topics.count(CHANGELOG)
+
+    settle(fresh, worker, reached(members, joined, progress, task))
 
 
 def records(fresh: Broker, worker: Process, mailbox: str, progress: Progress) -> float:
