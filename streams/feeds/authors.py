@@ -66,6 +66,9 @@ HYSTERESIS = 0.8
 _TOLD_AT_ONCE = 100
 """Users whom one command gives a follow with posts: each gets up to `BACKFILL` rows more."""
 
+_ENDED_AT_ONCE = 10
+"""Users whom one command tells that a follow has ended: each may have an inbox full of the author's posts to clear."""
+
 
 def decide(view: View, c: Any, moment: Moment, limits: FeedLimits) -> Outcome:
     """What a command does; raises `Refused`."""
@@ -165,10 +168,9 @@ class _Outbox:
     def tell_end(self, names: Iterable[str]) -> None:
         """Tell users that they don't follow any more."""
         for partition, users in self._by_partition(names):
-            command = Unfollowed(
-                mailbox=self.mailbox, by=SYSTEM, users=tuple(users), src=self.offset
-            )
-            self._effects.append(Effect(self.mailbox, command, partition))
+            for some in _slices(users, _ENDED_AT_ONCE):
+                command = Unfollowed(mailbox=self.mailbox, by=SYSTEM, users=some, src=self.offset)
+                self._effects.append(Effect(self.mailbox, command, partition))
 
     def go_on(self, command: AuthorCommand) -> None:
         """Continue with a command of one's own."""

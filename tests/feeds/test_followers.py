@@ -9,9 +9,10 @@ from streams.feeds import authors
 from streams.feeds.followers import SEEN_MS
 from streams.feeds.inboxes import SNAPSHOTS
 from streams.ids import SYSTEM
+from streams.partitioning import partition_of
 from tests.feeds.commands import DAY
 from tests.feeds.scene import Scene
-from tests.feeds.world import MAILBOXES, REPLY, USERS
+from tests.feeds.world import MAILBOXES, PARTITIONS, REPLY, USERS
 from tests.rules.commands import uuid_of
 
 
@@ -111,6 +112,19 @@ def test_who_unfollows_sees_nothing_of_the_author_and_keeps_the_others(scene):
     assert scene.ask("eva", "inbox")["floor"] == list(scene.id_of("ann", 1))
     posts(scene, "bob", 3)
     assert scene.feed("eva") == [("bob", seq) for seq in (5, 4, 3, 2, 1)]
+
+
+def test_many_who_follow_no_more_at_once_get_their_inboxes_cleared(tmp_path):
+    names = [name for n in range(90) if partition_of(name := f"{n:064d}", PARTITIONS) == 0]
+    with Scene(tmp_path) as scene:
+        scene.follow("ann", *names)
+        for _ in range(28_000 // len(names)):
+            scene.do("post", "ann", SYSTEM, body=1)
+        scene.world.drain(USERS)
+        scene.do("unfollow", "ann", SYSTEM, members=names)
+        scene.world.drain(USERS)
+        for name in names:
+            assert scene.ask(name, "follows")["follows"] == scene.inbox(name) == []
 
 
 def test_a_late_repetition_of_a_follow_brings_nobody_back(scene):

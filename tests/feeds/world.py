@@ -54,7 +54,9 @@ class Line:
     def decide(self, count: int) -> tuple[list[Record], Batch]:
         records = [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
         batch = Batch(self.agent, self.partition, self._home)
-        batch.decide(records)
+        done = batch.decide(records)
+        self.waiting.extendleft(reversed(records[done:]))
+        records = records[:done]
         self.decided += records
         if batch.entries:
             self.log.append(batch.entries)
