@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 PROGRESS_KEY = b"\x00at"
 _CACHED_ROWS = 200_000
+_READ_AT_ONCE = 10
 
 _encode_derived = msgspec.msgpack.Encoder().encode
 
@@ -106,6 +107,21 @@ class Partition:
     def raw_many(self, keys: list[bytes]) -> list[bytes | None]:
         """The bytes under many keys, read at once."""
         values: list[bytes | None] = cast("Any", self._db).get(keys) if keys else []
+        return values
+
+    def raw_within(self, keys: list[bytes], most: int) -> list[bytes | None]:
+        """The bytes under the first keys, as many as are `most` bytes together; one at least.
+
+        A few are read at a time: each may have a megabyte.
+        """
+        values: list[bytes | None] = []
+        size = 0
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            for value in self.raw_many(keys[start : start + _READ_AT_ONCE]):
+                size += len(value or b"")
+                if size > most and values:
+                    return values
+                values.append(value)
         return values
 
     def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:

@@ -60,11 +60,11 @@ def _author(view: View, query: OutboxQuery) -> dict[str, Any]:
 
 
 class _Next(NamedTuple):
-    """The next post of one outbox."""
+    """The next post of one outbox, without its body: there may be one of each of many authors."""
 
     place: Place
-    raw: bytes
-    row: Message
+    post: PostId
+    hidden: bool
 
 
 def _timeline(partition: Partition, query: OutboxQuery) -> dict[str, Any]:
@@ -72,13 +72,14 @@ def _timeline(partition: Partition, query: OutboxQuery) -> dict[str, Any]:
     posts: list[orjson.Fragment] = []
     reached: PostId | None = None
     size = 0
-    for examined, (_, raw, row) in enumerate(heapq.merge(*outboxes, key=_place_of)):
+    for examined, (_, post, hidden) in enumerate(heapq.merge(*outboxes, key=_place_of)):
+        raw = b"" if hidden else partition.raw(message_key(AUTHOR + post.author, post.seq)) or b""
         size += len(raw)
         full = len(posts) == query.limit or examined == _MAX_EXAMINED
         if full or (posts and size > MAX_ANSWER):
             return {"posts": posts, "reached": _plain(reached)}
-        reached = post_id(row)
-        if not (row.recalled or row.pushing):
+        reached = post
+        if raw:
             posts.append(orjson.Fragment(raw))
     return {"posts": posts, "reached": None}
 
@@ -94,10 +95,17 @@ def _from(partition: Partition, author: str, last: PostId | None) -> Iterator[_N
     if last is not None:
         newest = _last_before(view, mailbox, newest, place(last))
     for seq in range(newest, 0, -1):
-        raw = partition.raw(message_key(mailbox, seq))
-        if raw is not None:
-            row = decode_message(raw)
-            yield _Next(place(post_id(row)), raw, row)
+        found = _next(partition.raw(message_key(mailbox, seq)))
+        if found is not None:
+            yield found
+
+
+def _next(raw: bytes | None) -> _Next | None:
+    if raw is None:
+        return None
+    row = decode_message(raw)
+    post = post_id(row)
+    return _Next(place(post), post, _is_hidden(row))
 
 
 def _last_before(view: View, mailbox: str, head: int, after: Place) -> int:
@@ -112,18 +120,15 @@ def _last_before(view: View, mailbox: str, head: int, after: Place) -> int:
 
 def _posts(partition: Partition, query: OutboxQuery) -> dict[str, Any]:
     keys = [message_key(AUTHOR + author, seq) for author, seq in query.posts]
-    posts: list[orjson.Fragment | None] = []
-    size = 0
-    for raw in partition.raw_many(keys):
-        size += len(raw or b"")
-        if posts and size > MAX_ANSWER:
-            break
-        posts.append(None if raw is None or _is_hidden(raw) else orjson.Fragment(raw))
-    return {"posts": posts}
+    found = partition.raw_within(keys, MAX_ANSWER)
+    return {"posts": [_shown(raw) for raw in found]}
 
 
-def _is_hidden(raw: bytes) -> bool:
-    row = decode_message(raw)
+def _shown(raw: bytes | None) -> orjson.Fragment | None:
+    return None if raw is None or _is_hidden(decode_message(raw)) else orjson.Fragment(raw)
+
+
+def _is_hidden(row: Message) -> bool:
     return bool(row.recalled) or row.pushing
 
 

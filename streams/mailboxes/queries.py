@@ -125,7 +125,7 @@ def _history(partition: Partition, query: Query) -> dict[str, Any]:
     else:
         last = head if query.before is None else min(head, query.before - 1)
         seqs = range(last, max(lowest, last - query.limit), -1)
-    rows = _within_size(partition.raw_many([message_key(query.mailbox, seq) for seq in seqs]))
+    rows = partition.raw_within([message_key(query.mailbox, seq) for seq in seqs], MAX_ANSWER)
     reached = seqs[len(rows) - 1] if rows else None
     more = reached is not None and (
         reached < head if query.after is not None else reached > lowest + 1
@@ -144,15 +144,6 @@ def _history(partition: Partition, query: Query) -> dict[str, Any]:
     }
 
 
-def _within_size(rows: list[bytes | None]) -> list[bytes | None]:
-    size = 0
-    for count, row in enumerate(rows):
-        size += len(row or b"")
-        if size > MAX_ANSWER and count:
-            return rows[:count]
-    return rows
-
-
 def _recalled_since(partition: Partition, mailbox: str, seq: int) -> list[int]:
     """Messages up to `seq` that were recalled when the head was there or beyond."""
     start = layout.recall_key(mailbox, seq, 0)
@@ -167,12 +158,12 @@ def _timeline(partition: Partition, query: Query) -> dict[str, Any]:
     mailboxes = query.mailboxes or (query.mailbox,)
     newest = merge(
         *(_backwards(partition, view, mailbox, query) for mailbox in dict.fromkeys(mailboxes)),
-        key=lambda found: found[0],
         reverse=True,
     )
     messages: list[tuple[str, orjson.Fragment]] = []
     size = 0
-    for (_, mailbox, _), row in newest:
+    for _, mailbox, seq in newest:
+        row = partition.raw(message_key(mailbox, seq)) or b""
         size += len(row)
         if len(messages) == query.limit or (messages and size > MAX_ANSWER):
             return {"messages": messages, "more": True}
@@ -180,26 +171,31 @@ def _timeline(partition: Partition, query: Query) -> dict[str, Any]:
     return {"messages": messages, "more": False}
 
 
-def _backwards(
-    partition: Partition, view: View, mailbox: str, query: Query
-) -> Iterator[tuple[Place, bytes]]:
-    """What the user may read of a mailbox from the query's place back to its first message."""
+def _backwards(partition: Partition, view: View, mailbox: str, query: Query) -> Iterator[Place]:
+    """What the user may read of a mailbox from the query's place back to its first message.
+
+    Places alone: many mailboxes are merged, and each has its next message waiting.
+    """
     state = view.state(mailbox)
     if state is None or not may_read(view, mailbox, query.by):
         return
 
     def place(seq: int) -> Place:
-        row = partition.raw(message_key(mailbox, seq))
-        return (0 if row is None else _decode_time(row).ts, mailbox, seq)
+        return (_time_of(partition, mailbox, seq) or 0, mailbox, seq)
 
     head, lowest = view.head(mailbox).seq, _lowest(view, state, mailbox, query.by)
     if query.place is not None and head > lowest and place(head) >= query.place:
         # Times grow with seqs: see `rules._next_message`.
         head = lowest + bisect_left(range(lowest + 1, head + 1), query.place, key=place)
     for seq in range(head, lowest, -1):
-        row = partition.raw(message_key(mailbox, seq))
-        if row is not None:
-            yield (_decode_time(row).ts, mailbox, seq), row
+        time = _time_of(partition, mailbox, seq)
+        if time is not None:
+            yield time, mailbox, seq
+
+
+def _time_of(partition: Partition, mailbox: str, seq: int) -> int | None:
+    row = partition.raw(message_key(mailbox, seq))
+    return None if row is None else _decode_time(row).ts
 
 
 def _members(partition: Partition, query: Query) -> dict[str, Any]:

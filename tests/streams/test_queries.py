@@ -1,4 +1,5 @@
-from contextlib import closing
+import tracemalloc
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -121,6 +122,48 @@ def test_an_answer_ends_early_when_it_is_large(chat):
         chat.do("send", body="x" * 400_000)
     assert chat.history(after=0) == ([1, 2], True)
     assert chat.history() == ([3, 4], True)
+
+
+@contextmanager
+def holds_less_than(limit):
+    """At no moment of the block is more in memory."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < limit
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_page_of_large_messages_takes_little_more_memory_than_its_answer(chat):
+    chat.do("create")
+    for _ in range(60):
+        chat.do("send", body="x" * 900_000)
+    for fields in ({}, {"after": 0}):
+        with holds_less_than(20 << 20):
+            assert len(chat.history(limit=1_000, **fields)[0]) == 1
+
+
+def test_a_timeline_of_many_mailboxes_does_not_hold_the_last_message_of_each(chat):
+    groups = [f"group:g{number}" for number in range(40)]
+    for group in groups:
+        chat.do("create", mailbox=group)
+        chat.do("send", mailbox=group, body="x" * 900_000)
+    with holds_less_than(15 << 20):
+        answer = chat.ask("timeline", mailbox=groups[0], mailboxes=groups)
+    assert len(answer["messages"]) == 1
+
+
+def test_answers_about_many_outboxes_do_not_hold_a_post_of_each(chat):
+    authors = [f"a{number}" for number in range(40)]
+    for author in authors:
+        chat.do("post", author, f"author:{author}", body="x" * 900_000)
+    about = {"by": "system", "mailbox": "author:a0", "type": "outbox"}
+    with holds_less_than(15 << 20):
+        assert len(chat.ask("timeline", authors=authors, **about)["posts"]) == 1
+    with holds_less_than(20 << 20):
+        wanted = [(author, 1) for author in authors]
+        assert len(chat.ask("posts", posts=wanted, **about)["posts"]) == 1
 
 
 def test_recalls_that_a_returning_client_may_have_missed(chat):
