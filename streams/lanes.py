@@ -157,6 +157,11 @@ class Lane:
         if not self._waiting:
             async for records in self._read_missing(self._next, stop):
                 await self._finish(records)
+            if self._next < stop:
+                # No records are left there, only the marks of transactions.
+                self._next = stop
+                self._app.consumer.mark_done(self._tp, stop)
+                self._metrics.stands_at(stop)
 
     async def _until_done(self, step: Any, *args: Any) -> Any:
         """Repeat a step until Kafka has taken all of it, reading the log anew before each repetition."""
@@ -184,9 +189,10 @@ class Lane:
         """Where in the log the rows of commands may begin that weren't reported as done, so perhaps not forwarded."""
         kept = self._partition.progress.next_offset
         start = self._next
-        if not Routes(self._partition).leases() or start >= await self._app.bounds.end(*self._tp):
+        if not Routes(self._partition).leases():
             return kept
-        async for records in self._read_missing(start, start + 1):
+        # The first of them may lie behind marks of transactions, which are no records.
+        async for records in self._read_missing(start, await self._app.bounds.end(*self._tp)):
             # Rows carry the time of a command of their batch: none is older than its own command.
             oldest = records[0].timestamp - _CLOCK_MS
             found = await self._app.bounds.since(self._line.table.log_topic, self._number, oldest)

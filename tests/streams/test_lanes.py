@@ -4,11 +4,14 @@ import asyncio
 import time
 from types import SimpleNamespace
 
+import msgspec
 import orjson
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from streams import metrics
+from streams import lanes, metrics
 from streams.lanes import Lane, Line
+from tables.keys import lease_key
+from tables.rows import ORIGIN, Lease
 from tests.tables.logs import Log, Record, Writer, agent, open_partition, records_of
 
 GROUP = "group:g"
@@ -129,5 +132,52 @@ async def test_a_lane_whose_only_batch_is_not_done_for_a_minute_is_stalled(monke
         await asyncio.sleep(0.1)
         lane.active_at -= 61
         assert lane.stalled
+    finally:
+        await lane.stop()
+
+
+async def test_the_mark_of_a_transaction_is_looked_at_once(monkeypatch):
+    ranges, done = [], []
+
+    async def read_range(servers, topic, partition, start, stop):
+        ranges.append((start, stop))
+        for _ in ():
+            yield []
+
+    monkeypatch.setattr(lanes, "read_range", read_range)
+    monkeypatch.setattr(lanes, "_IDLE_SECONDS", 0.01)
+    app = App()
+    app.end = lambda *_: asyncio.sleep(0, COMMITTED + 1)
+    app.mark_done = lambda tp, offset: done.append(offset)
+    lane = lane_of(app, Table(restored=True), 3)
+    try:
+        await asyncio.sleep(0.2)
+        assert ranges == [(COMMITTED, COMMITTED + 1)]
+        assert done == [COMMITTED + 1]
+    finally:
+        await lane.stop()
+
+
+async def test_what_is_to_be_forwarded_is_found_behind_the_mark_of_a_transaction(monkeypatch):
+    async def read_range(servers, topic, partition, start, stop):
+        if stop > COMMITTED + 1:
+            yield [Record(COMMITTED + 1, 60_000, b"group:g", b"{}")]
+
+    async def since(topic, partition, time):
+        return 7
+
+    lease = msgspec.json.encode(Lease(ORIGIN, 0, 0, 0))
+    partition = SimpleNamespace(
+        progress=SimpleNamespace(next_offset=10, displaced=()),
+        scan=lambda *_: [(lease_key("gw"), lease)],
+    )
+    monkeypatch.setattr(lanes, "read_range", read_range)
+    app = App()
+    app.end = lambda *_: asyncio.sleep(0, COMMITTED + 2)
+    app.since = since
+    lane = lane_of(app, Table(partition), 3)
+    lane._next = COMMITTED
+    try:
+        assert await lane._first_unforwarded() == 7
     finally:
         await lane.stop()
