@@ -22,7 +22,7 @@ from streams.partitioning import Home
 from streams.routes.forwarding import Audience, deliveries
 from streams.routes.rules import Routes
 from streams.sender import Sender
-from tables.journal import Displaced, Entry, append
+from tables.journal import CutOff, Displaced, Entry, append
 from tables.keys import parse_key
 from tables.partition import Partition, header_position
 from tables.reader import read_range
@@ -169,6 +169,11 @@ class Lane:
         while True:
             try:
                 return await step(*args)
+            except CutOff as cut_off:
+                # With these rows the log may be as long as before, so its length tells nothing.
+                log.error("the log has lost its tail, rebuilding", reason=str(cut_off))
+                self._partition.wipe()
+                self._forwarded = min(self._forwarded, cut_off.landed)
             except Displaced as displaced:
                 log.warning("rows of another writer in the log", reason=str(displaced))
             except (KafkaError, TimeoutError) as error:

@@ -67,6 +67,14 @@ class Displaced(Exception):
     """Rows landed at another offset than the next one: somebody else's lie between. Read the log, decide again."""
 
 
+class CutOff(Displaced):
+    """Rows landed before the next offset, at `landed`: the log has lost its tail, the table has rows that it lacks."""
+
+    def __init__(self, message: str, landed: int) -> None:
+        super().__init__(message)
+        self.landed = landed
+
+
 class BatchProducer(Protocol):
     """What the journal needs of a Kafka producer: whole record batches."""
 
@@ -113,7 +121,7 @@ async def append(
     """Append rows to a log whose next offset should be `next_offset`.
 
     What is stored all or none shares a record batch, as the broker stores those. Returns
-    the log's next offset. `Displaced` if the rows landed elsewhere. timestamp: ms since 1970.
+    the log's next offset. `Displaced` if the rows landed elsewhere, `CutOff` if before. timestamp: ms since 1970.
     """
     for piece in pieces(sizes_of(entries.keys, entries.values), entries.ends):
         keys, values = entries.keys[piece], entries.values[piece]
@@ -121,8 +129,7 @@ async def append(
         batch.extend(timestamp, keys, values, _headers(values, entries.positions[piece]))
         landed = await producer.send_batch(batch, topic, partition)
         if landed != next_offset:
-            raise Displaced(
-                f"{topic}/{partition}: expected offset {next_offset}, landed at {landed}"
-            )
+            message = f"{topic}/{partition}: expected offset {next_offset}, landed at {landed}"
+            raise CutOff(message, landed) if landed < next_offset else Displaced(message)
         next_offset += len(keys)
     return next_offset

@@ -60,4 +60,10 @@ class Standby:
                 consumer.seek(TopicPartition(self._topic, number), partition.progress.next_offset)
             while True:
                 for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                    partitions[tp.partition].apply(records)
+                    partition = partitions[tp.partition]
+                    if records and records[0].offset < partition.progress.next_offset:
+                        # The log ended before that, so the consumer has begun anew.
+                        log.error("the log has lost its tail, rebuilding", table=str(tp))
+                        partition.wipe()
+                        return
+                    partition.apply(records)

@@ -12,7 +12,18 @@ from streams import lanes, metrics
 from streams.lanes import Lane, Line
 from tables.keys import lease_key
 from tables.rows import ORIGIN, Lease
-from tests.tables.logs import Log, Record, Writer, agent, open_partition, records_of
+from tests.tables.logs import (
+    Log,
+    LogRecord,
+    Record,
+    Writer,
+    agent,
+    contents,
+    open_partition,
+    opened,
+    rebuild,
+    records_of,
+)
 
 GROUP = "group:g"
 ID = "00000000-0000-4000-8000-00000000000"
@@ -24,6 +35,9 @@ class Sender:
 
     def __init__(self):
         self.sizes = []
+
+    async def deliveries(self, deliveries):
+        """None: nobody has a lease."""
 
     async def replies(self, replies):
         self.sizes.append(sum(len(orjson.dumps(one.payload)) for one in replies))
@@ -134,6 +148,53 @@ async def test_a_lane_whose_only_batch_is_not_done_for_a_minute_is_stalled(monke
         assert lane.stalled
     finally:
         await lane.stop()
+
+
+class LogTable(Table):
+    """A table that reads a log in memory, into which its lane's rows go, too."""
+
+    def __init__(self, partition, log):
+        super().__init__(partition, restored=True)
+        self.log = log
+
+    async def catch_up(self, number):
+        start = self._partition.progress.next_offset
+        self._partition.apply([one for one in self.log.records if one.offset >= start])
+
+    def create_batch(self):
+        return self
+
+    def extend(self, timestamp, keys, values, headers):
+        self._rows = list(zip(keys, values, headers, strict=True))
+
+    async def send_batch(self, batch, topic, partition):
+        landed = self.log.next_offset
+        self.log.repeat([LogRecord(0, *row) for row in self._rows])
+        return landed
+
+
+async def test_a_table_whose_log_has_lost_its_tail_is_rebuilt_though_new_rows_make_up_for_it(
+    tmp_path,
+):
+    create = {"type": "create", "mailbox": GROUP, "by": "ann", "id": ID + "0"}
+    sends = [
+        {"type": "send", "mailbox": GROUP, "by": "ann", "id": f"{ID[:-1]}{number:02}", "body": 1}
+        for number in range(10, 20)
+    ]
+    with opened(tmp_path) as partition:
+        log = Log()
+        writer = Writer(partition, log)
+        writer.decide(records_of([(0, create), *((0, send) for send in sends[:3])]))
+        log.cut(2)
+        app = App()
+        app.producer = table = LogTable(partition, log)
+        lane = lane_of(app, table, 0)
+        lane._place = None
+        try:
+            await lane._until_done(lane._process, records_of([(0, send) for send in sends[3:]], 4))
+        finally:
+            await lane.stop()
+        assert rebuild(tmp_path, log.records)[0] == contents(partition)
 
 
 async def test_the_mark_of_a_transaction_is_looked_at_once(monkeypatch):

@@ -153,6 +153,11 @@ class Log:
             self.records.append(record._replace(offset=self.next_offset))
             self.next_offset += 1
 
+    def cut(self, next_offset: int) -> None:
+        """Lose the tail, as a broker does whose machine lost power."""
+        self.records = [record for record in self.records if record.offset < next_offset]
+        self.next_offset = next_offset
+
     def compacted(self, *, tombstones: bool) -> list[LogRecord]:
         """The latest record of each key; removals stay or are gone as well."""
         latest = {record.key: record for record in self.records}

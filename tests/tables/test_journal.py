@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.journal import BATCH_BYTES, Displaced, Entries, append
+from tables.journal import BATCH_BYTES, CutOff, Displaced, Entries, append
 from tables.rows import Position
 
 
@@ -70,6 +70,12 @@ async def test_the_rows_of_a_command_share_a_record_batch(all_sizes):
 async def test_rows_of_another_writer_before_ours_are_noticed():
     with pytest.raises(Displaced, match="expected offset 3, landed at 5"):
         await append(Producer(3, [2]), "log", 0, 3, entries_of(command(0, [1])), 1_000)
+
+
+async def test_a_log_that_has_lost_its_tail_is_noticed():
+    with pytest.raises(CutOff, match="expected offset 3, landed at 2") as cut_off:
+        await append(Producer(2), "log", 0, 3, entries_of(command(0, [1])), 1_000)
+    assert cut_off.value.landed == 2
 
 
 async def test_rows_of_another_writer_between_two_record_batches_are_noticed():

@@ -7,7 +7,16 @@ from contextlib import asynccontextmanager
 from streams.pipeline import app
 from tables import standby, table
 from tables.options import rocksdb_options
-from tests.tables.logs import AnyLayout, Log, Writer, contents, open_partition, rebuild, records_of
+from tests.tables.logs import (
+    AnyLayout,
+    Log,
+    Writer,
+    contents,
+    open_partition,
+    opened,
+    rebuild,
+    records_of,
+)
 
 GROUP = "group:g"
 ID = "00000000-0000-4000-8000-00000000000"
@@ -37,6 +46,15 @@ class Reader:
         return {self._tp: found}
 
 
+class CutReader(Reader):
+    """A consumer that begins anew where its place is beyond the end, as `auto_offset_reset` says."""
+
+    async def getmany(self, timeout_ms):
+        if self._records and self._position > self._records[-1].offset + 1:
+            self._position = 0
+        return await super().getmany(10)
+
+
 class Bounds:
     def __init__(self, end):
         self._end = end
@@ -45,16 +63,44 @@ class Bounds:
         return self._end
 
 
-async def test_a_standby_whose_folder_is_too_old_is_built_anew(tmp_path, monkeypatch):
-    def command(number, type_, **fields):
-        return 1_000, {
-            "type": type_,
-            "mailbox": GROUP,
-            "by": "ann",
-            "id": f"{ID}{number}",
-            **fields,
-        }
+def command(number, type_, **fields):
+    common = {"type": type_, "mailbox": GROUP, "by": "ann", "id": f"{ID}{number}"}
+    return 1_000, {**common, **fields}
 
+
+async def test_a_standby_whose_log_has_lost_its_tail_is_built_anew(tmp_path, monkeypatch):
+    log = Log()
+    steps = [command(0, "create"), *(command(number, "send", body=1) for number in range(1, 4))]
+    with opened(tmp_path) as partition, opened(tmp_path) as owner:
+        Writer(partition, log).decide(records_of(steps))
+        records = log.records
+
+        @asynccontextmanager
+        async def open_reader(servers):
+            yield CutReader(records)
+
+        async def catch_up(number):
+            start = partition.progress.next_offset
+            partition.apply([one for one in records if one.offset >= start])
+
+        monkeypatch.setattr(standby, "open_reader", open_reader)
+        follower = standby.Standby("", "log", catch_up)
+        follower.follow({0: partition})
+        await asyncio.sleep(0.05)
+        # Two messages are lost, and another one is sent by whoever has the partition.
+        log.cut(3)
+        writer = Writer(owner, log)
+        writer.catch_up()
+        writer.decide(records_of([command(5, "send", body=2)], 5))
+        records[:] = log.records
+        async with asyncio.timeout(5):
+            while partition.progress.next_offset != log.next_offset:
+                await asyncio.sleep(0.01)
+        await follower.stop()
+        assert contents(partition) == contents(owner)
+
+
+async def test_a_standby_whose_folder_is_too_old_is_built_anew(tmp_path, monkeypatch):
     steps = [command(0, "create"), command(1, "join", members=["bob"])]
     old = open_partition(tmp_path, "old")
     log = Log()
