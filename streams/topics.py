@@ -46,29 +46,29 @@ def topic_configs(settings: Settings) -> dict[str, dict[str, str]]:
     """Each topic's configuration.
 
     Commands carry the broker's time (`LogAppendTime`): in order within a partition, and no sender
-    can forge it. Logs are compacted only, since they are the state; a row rests an hour before that, so that a
-    worker sees a late row of another before it can displace a newer one under the same key.
+    can forge it. So do answers and the like, which a broker would refuse from a worker whose clock is far
+    ahead. Logs are compacted only, since they are the state; a row rests an hour before that, so that a
+    worker sees a late row of another before it can displace a newer one under the same key. Rows carry the
+    time of a command, and are to be taken also if the broker's clock has gone back since, however far.
     """
     name = topics(settings)
-    commands = {
-        "cleanup.policy": "delete",
-        "retention.ms": str(7 * _DAY),
-        "message.timestamp.type": "LogAppendTime",
-    }
+    by_broker = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
+    commands = {**by_broker, "retention.ms": str(7 * _DAY)}
     log = {
         "cleanup.policy": "compact",
+        "message.timestamp.after.max.ms": str(2**63 - 1),
         "min.compaction.lag.ms": str(_HOUR),
         "delete.retention.ms": str(7 * _DAY),
         "segment.ms": str(_DAY),
     }
-    passing = {"cleanup.policy": "delete", "retention.ms": str(_HOUR), "segment.ms": str(_HOUR)}
+    passing = {**by_broker, "retention.ms": str(_HOUR), "segment.ms": str(_HOUR)}
     configs = {
         name.mailbox_commands: commands,
         name.mailbox_log: log,
         name.user_commands: commands,
         name.user_log: log,
         name.replies: passing,
-        name.dead_letters: {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY)},
+        name.dead_letters: {**by_broker, "retention.ms": str(30 * _DAY)},
         name.deliveries: passing,
     }
     all_topics = {

@@ -1,9 +1,12 @@
 """The `topics` command on a real broker."""
 
+import time
 from pathlib import Path
 
 import pytest
 
+from streams.settings import Settings
+from streams.topics import topics
 from tests.processes import System
 
 
@@ -35,3 +38,12 @@ def test_missing_topics_are_told_and_more_partitions_for_deliveries_are_fine(
         system.create_topics()
         fewer = system.faust("topics", "--check", READCAST_DELIVERY_PARTITIONS="7")
         assert fewer.returncode == 0
+
+
+def test_records_with_times_to_come_are_taken(broker: str, tmp_path: Path):
+    in_a_day = int((time.time() + 86_400) * 1_000)
+    with System(broker, tmp_path) as system:
+        system.create_topics()
+        for topic in topics(Settings(app_id=system.app_id)):
+            stored = system.kafka.producer.send(topic, key=b"k", value=b"{}", timestamp_ms=in_a_day)
+            stored.get(30)
