@@ -17,7 +17,16 @@ from rich.table import Table
 
 from streams.admin import ensure_topics
 from streams.client import PipelineClient
-from streams.console import Command, ask, check_exists, checked, console, fail, parse_json
+from streams.console import (
+    Command,
+    ask,
+    check_exists,
+    checked,
+    console,
+    fail,
+    last_messages,
+    parse_json,
+)
 from streams.ids import PUBLIC, SYSTEM, parse_mailbox
 from streams.jwks import make_key
 from streams.pipeline import app
@@ -114,15 +123,16 @@ async def show(self: AppCommand, mailbox: str, user: str, limit: int) -> None:
         kind = parse_mailbox(mailbox).kind
     except ValueError as error:
         fail(str(error))
-    question = {"type": "query", "mailbox": mailbox, "by": user, "limit": limit}
+    question = {"type": "query", "mailbox": mailbox, "by": user}
     checked({**question, "what": "facts"})
     async with PipelineClient(app.settings) as client:
         fact = (await ask(client, {**question, "what": "facts"}))["facts"][0]
         check_exists(fact)
-        history = (await ask(client, {**question, "what": "history"}))["messages"]
+        history = await last_messages(client, question, limit)
         members = []
         if kind == "group":
-            members = (await ask(client, {**question, "what": "members"}))["members"]
+            asked = {**question, "what": "members", "limit": limit}
+            members = (await ask(client, asked))["members"]
     _print_mailbox(fact, members, history)
 
 

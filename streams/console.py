@@ -87,6 +87,25 @@ def check_exists(mailbox: dict[str, Any]) -> None:
         fail(f"there is no mailbox {mailbox['mailbox']}")
 
 
+async def last_messages(
+    client: PipelineClient, question: dict[str, Any], limit: int
+) -> list[dict[str, Any]]:
+    """The last messages of a mailbox, `limit` at most: an answer may end before that.
+
+    question: a query without what it is for.
+    """
+    messages: list[dict[str, Any]] = []
+    more = True
+    while more and len(messages) < limit:
+        before = messages[0]["seq"] if messages else None
+        asked = {"what": "history", "before": before, "limit": limit - len(messages)}
+        history = await ask(client, {**question, **asked})
+        check_exists(history)
+        messages = history["messages"] + messages
+        more = history["more"]
+    return messages
+
+
 def parse_json(what: str, text: str | bytes) -> Any:
     """JSON from the command line; `what` names it in the message if it is none."""
     try:

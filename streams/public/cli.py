@@ -15,11 +15,11 @@ from streams.client import PipelineClient
 from streams.console import (
     Command,
     ask,
-    check_exists,
     checked,
     console,
     fail,
     id_option,
+    last_messages,
     order,
     parse_json,
 )
@@ -118,18 +118,17 @@ async def withdraw(
 async def counts(self: AppCommand, mailbox: str) -> None:
     """Show how many users each publish has touched and how many have opened it, in all and by stage."""
     question = {"type": "query", "by": SYSTEM, "mailbox": mailbox}
-    of_entries = checked({**question, "what": "history", "limit": COUNTED})
+    checked({**question, "what": "history"})
     of_users = checked({**question, "user": SYSTEM, "what": "counts"})
     async with PipelineClient(app.settings) as client:
-        history = await ask(client, of_entries)
-        check_exists(history)
+        entries = await last_messages(client, question, COUNTED)
         partitions = range(app.settings.partitions)
         parts = await asyncio.gather(*(ask(client, of_users, number) for number in partitions))
     counted = Counted(
         summed(_by_entry(part["counts"]) for part in parts),
         summed(_by_entry(part["stages"]) for part in parts),
     )
-    console.print(_table_of_counts(history["messages"], counted))
+    console.print(_table_of_counts(entries, counted))
 
 
 def _by_entry(totals: dict[str, Total]) -> dict[int, Total]:

@@ -78,6 +78,17 @@ def test_an_operator_publishes_releases_withdraws_and_counts(stack: System):
     ]
 
 
+def test_all_entries_are_counted_and_shown_however_large_they_are(stack: System):
+    news = unique("public:n")
+    publish = {"type": "publish", "mailbox": news, "by": "olga", "title": "t", "body": "x" * 60_000}
+    stack.kafka.send_all([{**publish, "id": new_id()} for _ in range(40)])
+    seqs = [str(number) for number in range(1, 41)]
+    counted = ran(stack, "counts", news).splitlines()[1:]
+    assert [line.split()[0] for line in counted] == seqs
+    shown = ran(stack, "show", news, "--limit", "40").splitlines()[2:]
+    assert [line.split()[0] for line in shown] == seqs
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
