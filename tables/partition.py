@@ -68,14 +68,14 @@ class Partition:
         self._flushed = self._progress
 
     def close(self) -> None:
-        """Release the folder's lock."""
+        """Release the folder's lock; an iterator that is still in memory holds it until it is collected."""
         self._db.close()
         self._cache.clear()
-        gc.collect()
 
     def wipe(self) -> None:
         """Forget everything; the log has it all."""
         self.close()
+        gc.collect()
         shutil.rmtree(self._path)
         self._open()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from itertools import cycle
 from typing import Any, Protocol, cast
@@ -136,6 +137,9 @@ class JournaledTable(Table[bytes, bytes]):
     def _close(self, numbers: set[int]) -> None:
         for number in numbers:
             self._open.pop(number).close()
+        if numbers:
+            # Once for all of them: nothing else moves meanwhile, for up to a second if many rows are in memory.
+            gc.collect()
 
     def persisted_offset(self, tp: TP) -> int | None:
         return None
