@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -75,17 +76,22 @@ async def send(self: AppCommand, command: str | None, file: IO[bytes] | None, wa
 
 
 async def _send_file(client: PipelineClient, file: IO[bytes]) -> None:
-    stored: list[asyncio.Future[Any]] = []
+    sent = 0
+    waiting: deque[asyncio.Future[Any]] = deque()
     with Progress(console=console) as progress:
         task = progress.add_task("commands", total=None)
         try:
             for command in _commands(file):
-                stored.append(await client.send(command))
-                progress.update(task, completed=len(stored))
+                waiting.append(await client.send(command))
+                sent += 1
+                while waiting and waiting[0].done():
+                    await waiting[0]
+                    waiting.popleft()
+                progress.update(task, completed=sent)
         finally:
-            await asyncio.gather(*stored)
-            progress.update(task, total=len(stored))
-            console.print(f"{len(stored)} commands {_STORED}")
+            await asyncio.gather(*waiting)
+            progress.update(task, total=sent)
+            console.print(f"{sent} commands {_STORED}")
 
 
 def _commands(file: IO[bytes]) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,12 @@
 """The command line on what it is not given every day; no broker needed."""
 
+import asyncio
+import io
 from collections.abc import Callable
+from weakref import WeakSet
 
 import click
+import orjson
 import pytest
 
 import streams.pipeline  # noqa: F401  registers the commands
@@ -56,3 +60,21 @@ def test_a_bad_address_of_a_reply_is_a_clear_error():
     send = {"type": "send", "mailbox": "group:g", "by": "ann", "id": new_id(), "body": 1}
     with pytest.raises(click.ClickException, match="reply"):
         checked({**send, "reply": "me"})
+
+
+async def test_of_a_long_file_only_what_is_on_its_way_is_in_memory():
+    command = {"type": "send", "mailbox": "group:g", "by": "ann", "id": new_id(), "body": 1}
+    alive: WeakSet[asyncio.Future[None]] = WeakSet()
+    most = 0
+
+    class Client:
+        async def send(self, command):
+            nonlocal most
+            stored = asyncio.get_running_loop().create_future()
+            stored.set_result(None)
+            alive.add(stored)
+            most = max(most, len(alive))
+            return stored
+
+    await cli._send_file(Client(), io.BytesIO((orjson.dumps(command) + b"\n") * 1_000))
+    assert most < 10
