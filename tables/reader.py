@@ -27,8 +27,8 @@ async def open_reader(bootstrap_servers: str) -> AsyncIterator[AIOKafkaConsumer]
         max_partition_fetch_bytes=_FETCH_BYTES,
         fetch_max_wait_ms=_POLL_MS,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()
