@@ -186,22 +186,11 @@ class Operations:
 
     async def _watch(self, session: Session, frame: wire.Watch) -> None:
         if frame.mode == "off":
-            self._unwatch(session, frame)
+            session.spawn(self._watching.unwatch(session, frame), frame.ref)
             return
         _check_reach(session.user, frame.mailbox)
         opening = await self._loader.open(session.user, [frame.mailbox])
         session.spawn(self._watching.watch(session, frame, opening), frame.ref)
-
-    def _unwatch(self, session: Session, frame: wire.Watch) -> None:
-        session.unwatch(frame.mailbox)
-        box = session.user.boxes.get(frame.mailbox)
-        is_known = box is not None and box.known and box.is_member
-        epoch, head = (box.channel.epoch, box.channel.head) if box and is_known else ("", 0)
-        session.emit(
-            wire.event(
-                "watching", frame.ref, mailbox=frame.mailbox, epoch=epoch, head=head, mode="off"
-            )
-        )
 
     async def _ack(self, session: Session, frame: wire.Ack) -> None:
         session.ack(frame.mailbox, frame.seq)

@@ -87,7 +87,7 @@ class Session:
         self.outlet = Outlet(transport, socket.form, self.close)
         self.quota = Quota(settings.requests_per_session)
         self.watches: dict[str, Watch] = {}
-        self.resuming: set[str] = set()
+        self.resuming: dict[str, asyncio.Future[None]] = {}
         self.synced = False
         self.mode: Mode | None = None
         self.claims: Mapping[str, Any] = {}
@@ -171,6 +171,11 @@ class Session:
         task = self._loop.create_task(self._guard(work, ref))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def resumed(self, mailbox: str) -> None:
+        """Wait for the end of a mailbox's resume: what comes otherwise would come before what was missed, and again."""
+        while (resume := self.resuming.get(mailbox)) is not None:
+            await asyncio.wait((resume,))
 
     def take_chunks(self) -> None:
         """From here on large frames go out in chunks."""

@@ -62,10 +62,15 @@ class Watching:
         self._hub = hub
         self._settings = settings
         self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
 
     async def sync(self, session: Session, frame: wire.Sync) -> None:
         """Answer with all mailboxes of the user, and watch them from the heads it names."""
         user = session.user
+        if frame.mode is not None:
+            # Resumed mailboxes are watched live; how they are watched from then on is said here.
+            for mailbox in list(session.resuming):
+                await session.resumed(mailbox)
         await self._loader.load(user)
         while user.admitting:
             _, waiting = await asyncio.wait(
@@ -96,6 +101,7 @@ class Watching:
     async def watch(self, session: Session, frame: wire.Watch, opening: Opening) -> None:
         """Watch one mailbox as asked."""
         await self._loader.finish(opening)
+        await session.resumed(frame.mailbox)
         box = self.readable(session.user, frame.mailbox)
         mode = Mode(frame.mode)
         self._start(session, box, mode)
@@ -108,6 +114,19 @@ class Watching:
                 epoch=channel.epoch,
                 head=channel.head,
                 mode=mode,
+            )
+        )
+
+    async def unwatch(self, session: Session, frame: wire.Watch) -> None:
+        """Watch one mailbox no more."""
+        await session.resumed(frame.mailbox)
+        session.unwatch(frame.mailbox)
+        box = session.user.boxes.get(frame.mailbox)
+        is_known = box is not None and box.known and box.is_member
+        epoch, head = (box.channel.epoch, box.channel.head) if box and is_known else ("", 0)
+        session.emit(
+            wire.event(
+                "watching", frame.ref, mailbox=frame.mailbox, epoch=epoch, head=head, mode="off"
             )
         )
 
@@ -128,13 +147,16 @@ class Watching:
                 except Refused as error:
                     session.refuse(error, ref, mailbox)
                 finally:
-                    session.resuming.discard(mailbox)
+                    session.resuming.pop(mailbox).set_result(None)
 
-        session.resuming.update(places)
+        while before := session.resuming.keys() & places.keys():
+            await session.resumed(before.pop())
+        session.resuming |= {mailbox: self._loop.create_future() for mailbox in places}
         try:
             await self._loader.finish(opening)
         except Refused as error:
-            session.resuming.difference_update(places)
+            for mailbox in places:
+                session.resuming.pop(mailbox).set_result(None)
             session.refuse_each(error, ref, places)
             return
         await asyncio.gather(*(one(mailbox, *place) for mailbox, place in places.items()))
@@ -181,6 +203,7 @@ class Watching:
             # The ring is everybody's: what was sent before they joined is not for them.
             seq = max(seq, box.joined)
         with self._hub.held(channel):
+            session.unwatch(mailbox)
             missed = await self._missed(box, epoch, seq)
             _check_stayed(session.user, box)
             self._check_room(session, mailbox)
@@ -303,7 +326,8 @@ class Watching:
         )
         for session in sessions:
             session.emit(event)
-            if not session.synced or channel.mailbox in session.watches or not session.may_watch():
+            known = channel.mailbox in session.watches or channel.mailbox in session.resuming
+            if not session.synced or known or not session.may_watch():
                 continue
             mode = self._mode(session, channel)
             if mode is Mode.LIVE:
@@ -320,7 +344,7 @@ class Watching:
         mode = self._mode(session, channel)
         if watch is not None and keep:
             mode = watch.mode
-        elif channel.mailbox in session.resuming and keep:
+        elif channel.mailbox in session.resuming:
             # Watched from here on, what comes now would come before what was missed.
             mode = Mode.LIVE
         elif not self._try_start(session, box, mode):

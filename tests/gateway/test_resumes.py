@@ -2,11 +2,13 @@
 
 import asyncio
 
+import pytest
+
 from streams import commands
 from tables.rows import Policy
 from tests.gateway.conftest import House, Open
 from tests.gateway.fakes import until
-from tests.gateway.test_races import NOTHING_COMES, add, elsewhere, resuming
+from tests.gateway.test_races import NOTHING_COMES, Held, add, asks, elsewhere, resuming
 from tests.records import new_id
 
 
@@ -100,16 +102,54 @@ async def test_a_recall_that_was_lost_is_told_to_who_comes_back(house: House, gr
     assert again.delivered("recalled", group) or not resumed["recovered"]
 
 
-async def test_a_sync_during_a_resume_delivers_nothing_before_or_twice(house_of: Open, group: str):
+@pytest.mark.parametrize("frame", [{"op": "sync"}, {"op": "sync", "mode": "live"}, {"op": "watch"}])
+async def test_who_watches_during_a_resume_gets_nothing_before_or_twice(
+    house_of: Open, group: str, frame
+):
     house = await house_of(ring_events=4)
     bob, history = await resuming(house, group)
-    synced = await bob.post("sync")
-    await asyncio.sleep(0.1)
+    await bob.put(
+        frame | {"ref": "watched"} | ({"mailbox": group} if "watch" in frame.values() else {})
+    )
+    await asyncio.sleep(NOTHING_COMES)
     house.pipeline.post(group)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(NOTHING_COMES)
     history.let_go()
-    await bob.answer(synced)
+    await bob.answer("watched")
     await bob.expect("resumed", mailbox=group)
     house.pipeline.post(group)
     await bob.message(group, 22)
     assert bob.seqs(group) == list(range(3, 23))
+
+
+@pytest.mark.parametrize("mode", ["notify", "off"])
+async def test_how_a_mailbox_is_watched_holds_from_the_end_of_its_resume(
+    house_of: Open, group: str, mode: str
+):
+    house = await house_of(ring_events=4)
+    bob, history = await resuming(house, group)
+    watched = await bob.post("watch", mailbox=group, mode=mode)
+    await asyncio.sleep(NOTHING_COMES)
+    history.let_go()
+    assert (await bob.answer(watched))["mode"] == mode
+    house.pipeline.post(group)
+    await asyncio.sleep(NOTHING_COMES)
+    assert bob.seqs(group) == list(range(3, 21))
+    assert bool(bob.delivered("head", group)) is (mode == "notify")
+
+
+async def test_who_is_added_during_a_resume_gets_nothing_twice(house: House, group: str):
+    epoch = house.pipeline.make(group, "alice")
+    bob = await house.synced("bob")
+    facts = Held(house.pipeline, asks("facts"))
+    add(house.pipeline, group, "bob")
+    await until(lambda: facts.calls)
+    await bob.post("hello", since={group: [epoch, 0]})
+    await until(lambda: len(facts.calls) == 2)
+    house.pipeline.post(group, count=3)
+    facts.let_go()
+    await bob.expect("joined", mailbox=group)
+    await bob.expect("resumed", mailbox=group)
+    house.pipeline.post(group)
+    await bob.message(group, 4)
+    assert bob.seqs(group) == [1, 2, 3, 4]
