@@ -78,12 +78,12 @@ class Leases:
 
     async def run(self) -> None:
         """Have leases for ever."""
+        # The first of them may end while others can't be had: counted from here, that shows in time.
+        due = self._loop.time() + self._seconds / RENEWALS
         while not self.held.is_set():
             await self._begin()
         self._routes.leased()
         log.info("forwarded to", partition=self._partition, leases=len(self._since))
-        # The first of them may have ended while others could not be had.
-        due = self._loop.time()
         while True:
             await asyncio.sleep(min(TICK_SECONDS, self._seconds / RENEWALS))
             if self._ended or self._routes.lost or self._loop.time() >= due:
