@@ -23,7 +23,7 @@ from tables.rows import ORIGIN, Cursor
 NO_CURSOR = Cursor(at=ORIGIN)
 
 READY = 1_000
-"""Notices that are kept encoded: those of the day are sent to everybody."""
+"""Notices that are kept encoded, without their boards: those of the day are sent to everybody."""
 
 Claims = Mapping[str, Any]
 
@@ -31,7 +31,7 @@ Claims = Mapping[str, Any]
 class Found(NamedTuple):
     """A publish that has reached a user at `entry`."""
 
-    board: PublicBoard
+    mailbox: str
     notice: Notice
     entry: int
     opened: bool
@@ -40,11 +40,11 @@ class Found(NamedTuple):
     def place(self) -> tuple[int, str, int]:
         """Its place in the order of time."""
         published = self.notice.entry
-        return published.ts, self.board.mailbox, published.seq
+        return published.ts, self.mailbox, published.seq
 
     def fields(self) -> dict[str, object]:
         """As clients see it in a list."""
-        return fields(self.board, self.notice, self.entry) | {"opened": self.opened}
+        return fields(self.mailbox, self.notice, self.entry) | {"opened": self.opened}
 
 
 def cursor_of(user: User, mailbox: str) -> Cursor:
@@ -86,7 +86,7 @@ def found(board: PublicBoard, user: User, before: int | None = None) -> Iterator
             continue
         entry = _reaches_at(notice, user.name, claims)
         if entry is not None and (is_shown or (entry <= cursor.read and entry not in waiting)):
-            yield Found(board, notice, entry, publish in opened or publish < recorded_from)
+            yield Found(board.mailbox, notice, entry, publish in opened or publish < recorded_from)
 
 
 def page_json(
@@ -123,11 +123,11 @@ def _page(
 _place = attrgetter("place")
 
 
-def fields(board: PublicBoard, notice: Notice, entry: int) -> dict[str, object]:
+def fields(mailbox: str, notice: Notice, entry: int) -> dict[str, object]:
     """A notice as clients see it."""
     published = notice.entry
     return {
-        "mailbox": board.mailbox,
+        "mailbox": mailbox,
         "publish": published.seq,
         "entry": entry,
         "title": published.title,
@@ -139,9 +139,9 @@ def fields(board: PublicBoard, notice: Notice, entry: int) -> dict[str, object]:
 
 
 @lru_cache(READY)
-def notice_event(board: PublicBoard, notice: Notice, entry: int, *, again: bool) -> bytes:
+def notice_event(mailbox: str, notice: Notice, entry: int, *, again: bool) -> bytes:
     """Encode a `notice` event."""
-    return wire.event("notice", None, **fields(board, notice, entry), again=again)
+    return wire.event("notice", None, **fields(mailbox, notice, entry), again=again)
 
 
 def withdrawn_event(mailbox: str, publish: int) -> bytes:

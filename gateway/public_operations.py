@@ -149,7 +149,7 @@ class PublicOperations:
     async def _preview(self, session: Session, frame: wire.Preview) -> None:
         board, notice = self._notice(frame.mailbox, frame.publish)
         reached, why = _judge(notice, frame)
-        shown = None if reached is None else notices.fields(board, notice, reached)
+        shown = None if reached is None else notices.fields(board.mailbox, notice, reached)
         session.emit(
             wire.event(
                 "preview",

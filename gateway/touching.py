@@ -272,7 +272,7 @@ class Touching:
             notice = board.notices.get(publish)
             entry = None if notice is None else reaches_at(notice, user)
             if notice is not None and entry is not None and not notice.over(now):
-                events.append(notice_event(board, notice, entry, again=again))
+                events.append(notice_event(board.mailbox, notice, entry, again=again))
         return events
 
     async def _moved(self, user: User, board: PublicBoard, before: Position) -> bool:

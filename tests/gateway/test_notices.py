@@ -1,6 +1,8 @@
 """Pages of notices: what they keep between two questions, and how mailboxes are merged."""
 
+import gc
 import time
+import weakref
 from typing import Any
 
 from tests.e2e.client import Client
@@ -71,3 +73,14 @@ async def test_mailboxes_are_merged_in_the_order_of_time(house: House):
     newest = (await alice.request("notices", limit=1))["notices"][0]
     older = await page(alice, before=newest["ts"], limit=1)
     assert older == [(TIPS, 1, False)]
+
+
+async def test_public_mailboxes_that_are_loaded_again_are_in_memory_once(house: House):
+    alice = await house.synced("alice")
+    await published(house, NEWS, alice)
+    await page(alice)
+    before = weakref.ref(house.gateway._boards.get(NEWS))
+    house.gateway._lost()
+    await until(lambda: house.gateway.is_ready)
+    gc.collect()
+    assert before() is None
