@@ -17,8 +17,9 @@ from faust.types import TP, Message
 
 from streams import metrics
 from streams.batches import Batch, value_bytes
-from streams.decisions import Agent
+from streams.decisions import Agent, Effect
 from streams.partitioning import Home
+from streams.routes.commands import SWEEPER, RenewLease, RenewUserLease
 from streams.routes.forwarding import Audience, deliveries
 from streams.routes.rules import Routes
 from streams.sender import Sender
@@ -44,6 +45,8 @@ _EXIT_SOFTWARE = 70
 _CLOCK_MS = 5_000
 """How far the times of records may go back: another broker that takes over has another clock."""
 
+_SWEEP_MS = 10_000
+
 _ANSWERS = 32
 """Answers that are made at once, each of up to 4 MB; between them other tasks have their turn."""
 
@@ -51,13 +54,14 @@ _ANSWERS = 32
 class Line(NamedTuple):
     """What a lane works for: the commands of one topic, decided by an agent over a table.
 
-    audience: which of the rows gateways are forwarded.
+    audience: which of the rows gateways are forwarded. sweep: the command that ends leases which have run out.
     """
 
     topic: str
     agent: Agent
     table: JournaledTable
     audience: Audience
+    sweep: RenewLease | RenewUserLease
 
 
 class Lane:
@@ -81,6 +85,7 @@ class Lane:
         self._in_hand = False
         self._next = -1
         self._forwarded = 0
+        self._swept = 0
         self._metrics = metrics.LaneMetrics(line.topic, partition)
         self.restored = False
         self.active_at = time.monotonic()
@@ -293,6 +298,7 @@ class Lane:
             )
             partition.keep(batch.overlay, batch.at, next_offset)
             await self._forward(batch.entries, next_offset)
+            await self._sweep(records[-1].timestamp if records else 0)
         answers = batch.answers()
         while some := list(islice(answers, _ANSWERS)):
             await sender.replies(some)
@@ -306,6 +312,15 @@ class Lane:
         if found:
             await self._app.sender.deliveries(found)
         self._forwarded = next_offset
+
+    async def _sweep(self, now: int) -> None:
+        """Have leases ended that have run out: there may be no gateway left whose renewals do."""
+        if now - self._swept < _SWEEP_MS:
+            return
+        self._swept = now
+        leases = Routes(self._partition).leases().values()
+        if any(lease.until < now for lease in leases):
+            await self._app.sender.effects([Effect(SWEEPER, self._line.sweep, self._number)])
 
     async def _forward_log(self) -> None:
         """Forward what the log has and a failure kept from being forwarded; again, if in doubt."""

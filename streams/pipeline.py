@@ -22,6 +22,7 @@ from streams.lanes import Lanes, Line
 from streams.mailboxes.agent import MailboxAgent
 from streams.mailboxes.layout import MailboxLayout
 from streams.mailboxes.rules import Limits
+from streams.routes.commands import SWEEP, USER_SWEEP
 from streams.routes.forwarding import mailbox_audience, user_audience
 from streams.sender import Sender
 from streams.settings import Settings, settings, unknown_variables
@@ -76,12 +77,14 @@ class Pipeline(faust.App):
                     MailboxAgent(rules, settings.max_body, settings.delivery_partitions),
                     mailboxes,
                     mailbox_audience,
+                    SWEEP,
                 ),
                 Line(
                     self.topic_names.user_commands,
                     UserAgent(feeds, settings.delivery_partitions),
                     users,
                     user_audience,
+                    USER_SWEEP,
                 ),
             ],
         )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from streams.ids import NAME
+from streams.ids import NAME, SYSTEM
 from streams.schemas import MailboxCommand, MailboxName, Name, UserCommand
 from tables.keys import GATEWAY
 
@@ -52,6 +52,12 @@ class AnnounceUsers(UserCommand, frozen=True, tag="announce"):
     users: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_ROUTES)]
     wanted: bool
 
+
+SWEEPER = f"{GATEWAY}nobody"
+"""In whose name agents end what has run out: a lease of 0 seconds does nothing else."""
+
+SWEEP = RenewLease(mailbox=SWEEPER, by=SYSTEM, seconds=0)
+USER_SWEEP = RenewUserLease(user=SWEEPER, by=SYSTEM, seconds=0, partition=0)
 
 AnyMailboxRouting = RenewLease | Announce
 AnyUserRouting = RenewUserLease | AnnounceUsers

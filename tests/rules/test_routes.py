@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from streams.decisions import Moment
 from streams.errors import Code, Refused
-from streams.routes.commands import Announce, AnnounceUsers, RenewLease, RenewUserLease
+from streams.routes.commands import (
+    SWEEP,
+    USER_SWEEP,
+    Announce,
+    AnnounceUsers,
+    RenewLease,
+    RenewUserLease,
+)
 from streams.routes.forwarding import deliveries, mailbox_audience, user_audience
 from streams.routes.rules import Routes, decide
 from tables.journal import Entry
@@ -142,6 +149,16 @@ def test_an_ended_lease_gets_nothing_and_can_begin_anew():
     assert table.receivers(b"group:a/m/1") == set()
     table.lease("g1")
     assert table.receivers(b"group:a/m/1") == {("g1", 0)}
+
+
+@pytest.mark.parametrize("sweep", [SWEEP, USER_SWEEP])
+def test_a_sweep_ends_what_has_run_out_and_begins_nothing(sweep):
+    table = Table()
+    table.lease("g1", 10)
+    table.lease("g2", 20)
+    table.now = 11_000
+    table.do(sweep)
+    assert set(Routes(table).leases()) == {"g2"}
 
 
 def test_each_gateway_gets_a_partition_of_its_own_while_there_are_some():

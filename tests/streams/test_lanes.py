@@ -10,6 +10,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams import lanes, metrics
 from streams.lanes import Lane, Line
+from streams.routes.commands import SWEEP
 from tables.keys import lease_key
 from tables.rows import ORIGIN, Lease
 from tests.tables.logs import (
@@ -35,6 +36,10 @@ class Sender:
 
     def __init__(self):
         self.sizes = []
+        self.sent = []
+
+    async def effects(self, effects):
+        self.sent += effects
 
     async def deliveries(self, deliveries):
         """None: nobody has a lease."""
@@ -82,7 +87,7 @@ class Table:
 
 
 def lane_of(app, table, number):
-    return Lane(app, Line("commands", agent(), table, lambda key: None), number)
+    return Lane(app, Line("commands", agent(), table, lambda key: None, SWEEP), number)
 
 
 async def test_a_lane_that_has_nothing_to_do_says_where_it_stands():
@@ -106,6 +111,24 @@ async def test_a_lane_that_was_idle_is_not_stalled_by_its_next_record():
         assert not lane.stalled
     finally:
         await lane.stop()
+
+
+async def test_leases_that_have_run_out_are_ended_though_no_gateway_is_left(tmp_path):
+    partition = open_partition(tmp_path)
+    lease = {"type": "lease", "mailbox": "gateway:dead", "by": "system", "seconds": 30}
+    Writer(partition, Log()).decide(records_of([(0, lease)]))
+    app = App()
+    lane = lane_of(app, Table(partition), 3)
+    try:
+        await lane._sweep(20_000)
+        assert app.sender.sent == []
+        for now in (31_000, 31_001):
+            await lane._sweep(now)
+        (sweep,) = app.sender.sent
+        assert (sweep.command, sweep.partition) == (SWEEP, 3)
+    finally:
+        await lane.stop()
+        partition.close()
 
 
 async def test_answers_of_a_batch_are_not_in_memory_all_at_once(tmp_path):
@@ -189,7 +212,7 @@ async def test_a_table_whose_log_has_lost_its_tail_is_rebuilt_though_new_rows_ma
         app = App()
         app.producer = table = LogTable(partition, log)
         lane = lane_of(app, table, 0)
-        lane._place = None
+        lane._home = None
         try:
             await lane._until_done(lane._process, records_of([(0, send) for send in sends[3:]], 4))
         finally:
