@@ -94,9 +94,17 @@ class Feeds:
             return page, frozenset(follow.author for follow in follows)
 
     def drop(self, user: str) -> None:
-        """What is known of a user's feed holds no more; for one who looks it is asked for at once."""
-        self._close(self._views.pop(user, None))
-        self.keep(user)
+        """What is known of a user's feed holds no more; for one who looks it is asked for at once.
+
+        They hear from the old one what becomes of posts until there is another.
+        """
+        view = self._views.pop(user, None)
+        if view is not None and view.is_loaded and self.visits.has(user):
+            view.alive = False
+            self._spawn(self._replace(view))
+        else:
+            self._close(view)
+            self.keep(user)
 
     def keep(self, user: str) -> None:
         """Have the feed of somebody who looks in memory, so that they hear what is new."""
@@ -253,6 +261,12 @@ class Feeds:
             self.drop(view.user)
         elif view.reached == last:
             view.extend(map(self.outboxes.take, found.posts), found.last)
+
+    async def _replace(self, view: View) -> None:
+        try:
+            await self._reopen(view.user)
+        finally:
+            self._close(view)
 
     async def _reopen(self, user: str) -> None:
         while self.visits.has(user):

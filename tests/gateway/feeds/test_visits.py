@@ -101,6 +101,22 @@ async def test_who_looks_hears_of_posts_of_those_followed_meanwhile(feeds_of):
     await eva.expect("new_posts", count=2)
 
 
+async def test_who_looks_hears_what_becomes_of_posts_while_their_feed_is_read_anew(feeds_of):
+    house = await feeds_of(head_seconds=0.01)
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    house.pipeline.post("ann", 2)
+    await eva.request("feed")
+    house.pipeline.answers_stand_still = True
+    house.pipeline.act("follow", "bob", by="eva")
+    await until(lambda: house.pipeline.has_answers)
+    house.pipeline.act("delete", "ann", seq=1)
+    house.pipeline.answer()
+    assert (await eva.expect("post_changed"))["deleted"] is True
+    feeds = house.gateway._feeds
+    await until(lambda: feeds.shows("bob") and len(feeds.outboxes.get("ann").views) == 1)
+
+
 async def test_a_post_still_on_its_way_is_not_shown(feeds_of):
     limits = FeedLimits(mode="push", partitions=PARTITIONS, chunk=1)
     house = await feeds_of(limits, head_seconds=0.01)
