@@ -32,7 +32,7 @@ FULL = (
 class Door(web.RequestHandler):
     """One accepted socket. Those of a proxy are counted by what it says, in the handshake."""
 
-    __slots__ = ("_gateway", "_place")
+    __slots__ = ("_gateway", "_place", "_watchdog")
 
     def __init__(
         self, server: web.Server, gateway: Gateway, *, loop: asyncio.AbstractEventLoop
@@ -46,6 +46,7 @@ class Door(web.RequestHandler):
         )
         self._gateway = gateway
         self._place: str | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the socket in, or turn it away at once."""
@@ -54,10 +55,12 @@ class Door(web.RequestHandler):
             self._turn_away(transport)
             return
         super().connection_made(transport)
+        self._watch(cast("asyncio.Transport", transport), 0)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The socket is gone."""
         self.depart()
+        self._watch_no_more()
         super().connection_lost(exc)
 
     def arrive(self, place: str) -> bool:
@@ -79,6 +82,7 @@ class Door(web.RequestHandler):
         if transport is None:
             raise ConnectionResetError
         self.transport = self._place = None
+        self._watch_no_more()
         super().connection_lost(None)
         socket.transport = transport
         transport.set_protocol(socket)
@@ -103,6 +107,19 @@ class Door(web.RequestHandler):
             response = super().handle_error(request, status, exc, message)
         response.headers.update(SECURITY)
         return response
+
+    def _watch(self, transport: asyncio.Transport, before: int) -> None:
+        """Cut the socket off if as much of an answer waits as `before`: aiohttp waits for its reader for ever."""
+        waiting = transport.get_write_buffer_size()
+        if waiting and waiting == before:
+            transport.abort()
+            return
+        seconds = self._gateway.settings.slow_seconds
+        self._watchdog = self._loop.call_later(seconds, self._watch, transport, waiting)
+
+    def _watch_no_more(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
 
     def _turn_away(self, transport: asyncio.BaseTransport) -> None:
         self._gateway.metrics.turned_away.labels("address").inc()

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from gateway.door import Door
 from gateway.headers import SECURITY
 from readcast.frames import TEXT, encode
+from tests.e2e.client import slow_socket
 from tests.gateway.conftest import House, Open
 from tests.gateway.fakes import until
 from tests.keys import rs256, rsa_jwk, write_set
@@ -94,6 +95,18 @@ async def test_who_asks_nothing_more_is_cut_off(house_of: Open, raw):
     one = await raw(house)
     assert b"200 OK" in await one.ask()
     assert await one.rest() == b"ok\n"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz"])
+async def test_who_does_not_read_what_they_asked_for_is_cut_off(house_of: Open, path: str):
+    house = await house_of(handshake_seconds=0.2, slow_seconds=0.3, connections_per_address=1)
+    ask = f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode()
+    with await slow_socket(house.url) as socket:
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(1):
+                while True:
+                    await asyncio.get_running_loop().sock_sendall(socket, ask)
+        await until(lambda: house.gateway.connections.arrive("127.0.0.1"))
 
 
 async def test_a_socket_outlives_the_time_to_ask(house_of: Open, raw):
