@@ -171,6 +171,8 @@ class Session:
         task = self._loop.create_task(self._guard(work, ref))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Where the session ends first, the task does before it has begun with the work.
+        task.add_done_callback(lambda _: work.close())
 
     async def resumed(self, mailbox: str) -> None:
         """Wait for the end of a mailbox's resume: what comes otherwise would come before what was missed, and again."""

@@ -1,6 +1,7 @@
 """One connection: how it begins, what it may do, how it ends."""
 
 import asyncio
+import inspect
 import json
 import time
 
@@ -235,6 +236,17 @@ async def test_a_slow_answer_holds_up_nothing(house: House, group: str):
     await alice.post("sync")
     await alice.post("watch", mailbox=group)
     assert (await alice.request("ping"))["op"] == "pong"
+
+
+async def test_a_request_that_has_not_begun_is_given_up_with_its_session(house: House):
+    await house.connect("alice")
+    (session,) = house.gateway._pulse.sessions
+    work = asyncio.sleep(1)
+    session.spawn(work, None)
+    for task in session._tasks:
+        task.cancel()  # as the end of the session does, be it in the same step
+    await until(lambda: not session._tasks)
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
 
 
 async def test_unacknowledged_messages_come_once_more_then_it_closes(house_of: Open, group: str):
