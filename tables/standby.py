@@ -13,27 +13,35 @@ from tables.partition import Partition
 from tables.reader import open_reader
 from tables.tasks import end
 
+Open = Callable[[int], Partition]
+"""Gives a partition's database."""
+
 CatchUp = Callable[[int], Awaitable[None]]
 """Brings a partition up to the end of its log; one that can't be is built anew."""
 
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
+_FAILED_SECONDS = 30.0
 
 
 class Standby:
-    """Follows the log of some partitions and applies what it brings."""
+    """Follows the log of some partitions and applies what it brings.
 
-    def __init__(self, bootstrap_servers: str, topic: str, catch_up: CatchUp) -> None:
+    One that fails is only told of, and tried again: the worker goes on with what it decides.
+    """
+
+    def __init__(self, bootstrap_servers: str, topic: str, open_: Open, catch_up: CatchUp) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
+        self._open = open_
         self._catch_up = catch_up
         self._task: asyncio.Task[None] | None = None
 
-    def follow(self, partitions: dict[int, Partition]) -> None:
+    def follow(self, numbers: set[int]) -> None:
         """Follow these partitions; call `stop` first."""
-        if partitions:
-            self._task = asyncio.create_task(self._run(partitions), name=f"standby {self._topic}")
+        if numbers:
+            self._task = asyncio.create_task(self._run(numbers), name=f"standby {self._topic}")
 
     async def stop(self) -> None:
         """Let go of all partitions."""
@@ -41,19 +49,23 @@ class Standby:
         if task is not None:
             await end(task)
 
-    async def _run(self, partitions: dict[int, Partition]) -> None:
+    async def _run(self, numbers: set[int]) -> None:
         while True:
             try:
-                await self._follow(partitions)
+                await self._follow(numbers)
             except (KafkaError, TimeoutError) as error:
                 log.warning(
                     "a standby lost its log, trying again", topic=self._topic, reason=repr(error)
                 )
                 await asyncio.sleep(_RETRY_SECONDS)
+            except Exception:
+                log.exception("a standby failed, trying again", topic=self._topic)
+                await asyncio.sleep(_FAILED_SECONDS)
 
-    async def _follow(self, partitions: dict[int, Partition]) -> None:
-        for number in partitions:
+    async def _follow(self, numbers: set[int]) -> None:
+        for number in numbers:
             await self._catch_up(number)
+        partitions = {number: self._open(number) for number in numbers}
         async with open_reader(self._bootstrap_servers) as consumer:
             consumer.assign([TopicPartition(self._topic, number) for number in partitions])
             for number, partition in partitions.items():

@@ -1,8 +1,10 @@
-"""A standby whose folder was left for long."""
+"""A standby whose folder was left for long, or can't be opened."""
 
 import asyncio
 import time
 from contextlib import asynccontextmanager
+
+from faust.types import TP
 
 from streams.pipeline import app
 from tables import standby, table
@@ -68,6 +70,13 @@ def command(number, type_, **fields):
     return 1_000, {**common, **fields}
 
 
+def table_of(bounds):
+    return table.JournaledTable(
+        app, name="old", layout=AnyLayout(), partitions=1, bootstrap_servers="",
+        bounds=bounds, options=rocksdb_options(4 << 20, 4 << 20), flush_seconds=600,
+    )  # fmt: skip
+
+
 async def test_a_standby_whose_log_has_lost_its_tail_is_built_anew(tmp_path, monkeypatch):
     log = Log()
     steps = [command(0, "create"), *(command(number, "send", body=1) for number in range(1, 4))]
@@ -84,8 +93,8 @@ async def test_a_standby_whose_log_has_lost_its_tail_is_built_anew(tmp_path, mon
             partition.apply([one for one in records if one.offset >= start])
 
         monkeypatch.setattr(standby, "open_reader", open_reader)
-        follower = standby.Standby("", "log", catch_up)
-        follower.follow({0: partition})
+        follower = standby.Standby("", "log", lambda _: partition, catch_up)
+        follower.follow({0})
         await asyncio.sleep(0.05)
         # Two messages are lost, and another one is sent by whoever has the partition.
         log.cut(3)
@@ -122,12 +131,9 @@ async def test_a_standby_whose_folder_is_too_old_is_built_anew(tmp_path, monkeyp
 
     monkeypatch.setattr(standby, "open_reader", open_reader)
     monkeypatch.setattr(table, "read_range", read_range)
-    followed = table.JournaledTable(
-        app, name="old", layout=AnyLayout(), partitions=1, bootstrap_servers="",
-        bounds=Bounds(log.next_offset), options=rocksdb_options(4 << 20, 4 << 20), flush_seconds=600,
-    )  # fmt: skip
+    followed = table_of(Bounds(log.next_offset))
     followed._open[0] = old
-    followed._standby.follow({0: old})
+    followed._standby.follow({0})
     async with asyncio.timeout(5):
         while old.progress.next_offset < log.next_offset:
             await asyncio.sleep(0.01)
@@ -139,3 +145,24 @@ async def test_a_standby_whose_folder_is_too_old_is_built_anew(tmp_path, monkeyp
     finally:
         old.close()
         owner.close()
+
+
+async def test_a_standby_that_cannot_be_opened_is_tried_again_and_holds_up_no_lane(monkeypatch):
+    def damaged(number):
+        tried.append(number)
+        raise RuntimeError("Corruption: no CURRENT file")
+
+    started, tried = [], []
+    followed = table_of(Bounds(0))
+    monkeypatch.setattr(standby, "_FAILED_SECONDS", 0.01)
+    monkeypatch.setattr(followed, "partition", damaged)
+    monkeypatch.setattr(followed._standby, "_open", damaged)
+    monkeypatch.setattr(app.lanes, "start_lanes", lambda _, numbers: started.append(numbers))
+    decided, warm = (TP(followed.log_topic, number) for number in (0, 1))
+    await followed.on_recovery_completed({decided}, {warm})
+    assert started == [{0}]
+    async with asyncio.timeout(5):
+        while len(tried) < 2:
+            await asyncio.sleep(0.01)
+    await followed._standby.stop()
+    assert set(tried) == {1}
