@@ -87,12 +87,12 @@ def needs_broker(given: Mapping[str, str]) -> bool:
 
 
 def choose_port(given: Mapping[str, str], variable: str, default: int) -> str:
-    """The user's port, else the default one, else any free one."""
+    """The user's port, where 0 is any; else the default one, else any free one."""
     wanted = given.get(variable)
     if wanted:
         if not wanted.isdecimal() or not is_free(int(wanted)):
             raise StartError(f"{variable}={wanted} can't be used: taken, or not a port.")
-        return wanted
+        return wanted if int(wanted) else str(free_port())
     if is_free(default):
         return str(default)
     chosen = free_port()

@@ -1,16 +1,31 @@
-"""What `make run` waits for is on this machine, whatever proxy the environment names."""
+"""What `make run` is told by the environment, and what it waits for."""
 
 import http.server
 import sys
 import threading
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
 
 from tests.processes import ROOT
 
 
-def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(monkeypatch):
+@pytest.fixture
+def up(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(str(ROOT / "docker/local"))
     import up
 
+    yield up
+    del sys.modules["up"]
+
+
+def test_port_0_is_any_that_is_free(up, monkeypatch):
+    monkeypatch.setenv("READCAST_GATEWAY_PORT", "0")
+    assert int(up.choose_port("READCAST_GATEWAY_PORT", 8080)) > 1_024
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(up, monkeypatch):
     class Ready(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -25,4 +40,3 @@ def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(monkeypatch):
         assert up.answers(f"http://127.0.0.1:{server.server_port}/readyz")
     finally:
         server.shutdown()
-        del sys.modules["up"]
