@@ -36,7 +36,11 @@ class Settings(BaseSettings):
     """One gateway process; `READCAST_GATEWAY_` before each name, unless noted."""
 
     model_config = SettingsConfigDict(
-        env_prefix="READCAST_GATEWAY_", frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="READCAST_GATEWAY_",
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
     )
 
     pipeline: Pipeline = Field(default_factory=partial(from_environment, Pipeline))

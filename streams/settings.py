@@ -21,7 +21,9 @@ class BadSettings(ValueError):
 class Settings(BaseSettings):
     """What every process of Readcast needs to know; `READCAST_` before each name, unless noted."""
 
-    model_config = SettingsConfigDict(env_prefix="READCAST_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="READCAST_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     bootstrap_servers: str = Field(
         default="127.0.0.1:9092",

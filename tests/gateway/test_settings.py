@@ -112,8 +112,11 @@ def test_a_certificate_that_cannot_be_used_is_named(content, tmp_path):
         tls_context(Settings(tls_certificate=path, tls_key=path))
 
 
-def test_without_a_certificate_there_is_no_tls():
+def test_without_a_certificate_there_is_no_tls(monkeypatch):
     assert tls_context(Settings()) is None
+    for name in ("CERTIFICATE", "KEY"):
+        monkeypatch.setenv(f"READCAST_GATEWAY_TLS_{name}", "")
+    assert tls_context(from_environment(Settings)) is None
 
 
 # Documents

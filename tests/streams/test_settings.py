@@ -31,3 +31,12 @@ def test_settings_are_read_from_variables_with_our_prefix_but_for_kafkas_own():
     names = variables(Settings)
     assert names["bootstrap_servers"] == "KAFKA_BOOTSTRAP_SERVERS"
     assert names["app_id"] == "READCAST_APP_ID"
+
+
+def test_an_empty_variable_is_none(monkeypatch):
+    for name in ("READCAST_AUTH_KEYS", "READCAST_PARTITIONS", "KAFKA_BOOTSTRAP_SERVERS"):
+        monkeypatch.setenv(name, "")
+    settings = from_environment(Settings)
+    assert settings.auth_keys is None
+    assert settings.partitions == 8
+    assert settings.bootstrap_servers == "127.0.0.1:9092"
