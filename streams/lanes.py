@@ -192,8 +192,20 @@ class Lane:
         committed = await self._app.consumer.committed(self._tp)
         first = await self._app.bounds.first(*self._tp)
         self._next = first if committed is None else max(committed, first)
+        await self._check_commands()
         self._forwarded = await self._first_unforwarded()
         self._metrics.stands_at(self._next)
+
+    async def _check_commands(self) -> None:
+        """Tell where the commands that the log has rows of are gone: those that come are taken for them."""
+        decided, end = self._partition.progress.at.offset, await self._app.bounds.end(*self._tp)
+        if decided >= end:
+            log.error(
+                "commands are missing that are decided already: new ones do nothing up to there",
+                lane=str(self._tp),
+                end=end,
+                decided=decided,
+            )
 
     async def _first_unforwarded(self) -> int:
         """Where in the log the rows of commands may begin that weren't reported as done, so perhaps not forwarded."""

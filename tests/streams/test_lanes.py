@@ -6,13 +6,15 @@ from types import SimpleNamespace
 
 import msgspec
 import orjson
+import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
+from structlog.testing import capture_logs
 
 from streams import lanes, metrics
 from streams.lanes import Lane, Line
 from streams.routes.commands import SWEEP
 from tables.keys import lease_key
-from tables.rows import ORIGIN, Lease
+from tables.rows import ORIGIN, Lease, Position
 from tests.tables.logs import (
     Log,
     LogRecord,
@@ -73,8 +75,8 @@ class Table:
 
     name, log_topic = "mailbox", "log"
 
-    def __init__(self, partition=None, *, restored=False):
-        progress = SimpleNamespace(next_offset=0, displaced=())
+    def __init__(self, partition=None, *, restored=False, at=ORIGIN):
+        progress = SimpleNamespace(next_offset=0, displaced=(), at=at)
         self._partition = partition or SimpleNamespace(progress=progress, scan=lambda *_: ())
         self._restored = restored
 
@@ -101,6 +103,19 @@ async def test_a_lane_that_has_nothing_to_do_says_where_it_stands():
         assert done == COMMITTED
     finally:
         await lane.stop()
+
+
+@pytest.mark.parametrize(("decided", "told"), [(COMMITTED - 1, False), (COMMITTED, True)])
+async def test_commands_that_are_gone_while_their_rows_are_there_are_told(decided, told):
+    with capture_logs() as logs:
+        lane = lane_of(App(), Table(restored=True, at=Position(decided, 0)), 3)
+        try:
+            async with asyncio.timeout(5):
+                while not lane.restored:
+                    await asyncio.sleep(0.01)
+        finally:
+            await lane.stop()
+    assert ("error" in {line["log_level"] for line in logs}) is told
 
 
 async def test_a_lane_that_was_idle_is_not_stalled_by_its_next_record():
