@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from tests.e2e.client import Client
 from tests.processes import ROOT, System
@@ -217,6 +218,25 @@ async def test_what_kafka_producers_send_reaches_websocket_clients(stack: System
 def test_commands_are_committed_once_decided(stack: System):
     ends = stack.kafka.command_ends()
     eventually(lambda: stack.kafka.lag(ends) == 0, "nothing left to commit")
+
+
+async def test_a_transaction_is_decided_as_it_comes_and_its_end_committed(stack: System):
+    group = unique("group:g")
+    stack.kafka.ask(create(group))
+    producer = AIOKafkaProducer(
+        bootstrap_servers=stack.bootstrap, transactional_id=unique("transactions")
+    )
+    async with producer:
+        for body in ("first", "second"):
+            async with producer.transaction():
+                place = stack.kafka.topic("mailbox-commands"), orjson.dumps(send(group, body))
+                await producer.send_and_wait(
+                    *place, key=group.encode(), partition=stack.kafka.partition_of(group)
+                )
+    ends = stack.kafka.command_ends()
+    eventually(lambda: stack.kafka.lag(ends) == 0, "nothing left to commit")
+    (fact,) = stack.kafka.ask(facts(group, "alice"))["facts"]
+    assert fact["head"] == 2
 
 
 def create(group: str) -> dict[str, object]:
