@@ -368,6 +368,9 @@ class Lanes:
         self._lanes: dict[TP, Lane] = {}
         self._may_start = False
 
+    def __len__(self) -> int:
+        return len(self._lanes)
+
     def allow(self) -> None:
         """Lanes may start from now on: what is assigned is assigned in the present generation."""
         self._may_start = True

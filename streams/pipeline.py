@@ -43,6 +43,7 @@ _POLL_RECORDS = 4_000
 _TOPICS_SECONDS = 2.0
 _OTHERS_VARIABLES = ("READCAST_GATEWAY_", "READCAST_DEMO", "READCAST_DATA")
 """Read by gateways and by `make run`."""
+_DATADIR = "(faust -A streams --datadir DIR worker)"
 _NO_TOPICS = "waiting for topics: make and check them with `faust -A streams topics`"
 
 log = structlog.get_logger(__name__)
@@ -120,7 +121,6 @@ class Pipeline(faust.App):
         await super().on_start()
         if not self.client_only and not self.producer_only:
             self._warn_of_unknown_variables()
-            self._lock_folder()
             await self.add_runtime_dependency(StatusServer(self.settings, self))
             await self._wait_for_topics()
             _relax_garbage_collection()
@@ -129,17 +129,23 @@ class Pipeline(faust.App):
         if unknown := unknown_variables(Settings, others=_OTHERS_VARIABLES):
             log.warning("nothing reads these variables", names=unknown)
 
-    def _lock_folder(self) -> None:
-        """Until this process ends. RocksDB's own locks are met only by a worker that has partitions already."""
+    def _create_directories(self) -> None:
+        """Make the folder, and take it until this process ends.
+
+        RocksDB's own locks are met only by a worker that has partitions already.
+        """
         folder = Path(self.conf.datadir)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder_lock = (folder / ".lock").open("w")
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            super()._create_directories()
+            self._folder_lock = (folder / ".lock").open("w")
             fcntl.flock(self._folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            sys.exit(f"another worker uses {folder}: each needs a folder of its own {_DATADIR}")
+        except OSError as error:
             sys.exit(
-                f"another worker uses {folder}: each needs a folder of its own "
-                "(faust -A streams --datadir DIR worker)"
+                f"can't keep tables in {folder}: {error.strerror}. "
+                f"Name a folder that this user may write to {_DATADIR}"
             )
 
     async def _wait_for_topics(self) -> None:

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class StatusServer(Service):
-    """`/healthz`: things move. `/readyz`: every assigned partition is decided. `/metrics`: Prometheus."""
+    """`/healthz`: things move. `/readyz`: every assigned partition is decided, if any is. `/metrics`: Prometheus."""
 
     def __init__(self, settings: Settings, app: Any) -> None:
         super().__init__()
@@ -56,7 +56,8 @@ class StatusServer(Service):
 
     async def _ready(self, request: web.Request) -> web.Response:
         ready = self._app.lanes.ready and self._app.tables.actives_ready
-        return web.json_response({"ready": ready}, status=200 if ready else 503)
+        answer = {"ready": ready, "lanes": len(self._app.lanes)}
+        return web.json_response(answer, status=200 if ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         return web.Response(

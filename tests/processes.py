@@ -177,8 +177,10 @@ class Broker(Process):
 class Worker(Process):
     """A Faust worker with a data folder of its own."""
 
-    def __init__(self, name: str, folder: Path, env: Mapping[str, str]) -> None:
-        self.data = folder / name
+    def __init__(
+        self, name: str, folder: Path, env: Mapping[str, str], data: Path | None = None
+    ) -> None:
+        self.data = data or folder / name
         self.starts = 0
         faust = [sys.executable, "-m", "faust", "-A", "streams", "--loop", "uvloop"]
         command = [*faust, "--datadir", self.data, "worker", "--loglevel", "info"]
@@ -271,9 +273,10 @@ class System:
             command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=START_SECONDS
         )
 
-    def worker(self, **settings: str) -> Worker:
-        """Start one more worker; `settings` are environment variables."""
-        worker = Worker(f"worker-{len(self.workers) + 1}", self.folder, {**self._env, **settings})
+    def worker(self, folder: Path | None = None, **settings: str) -> Worker:
+        """Start one more worker, in a folder of its own or that one; `settings` are environment variables."""
+        name = f"worker-{len(self.workers) + 1}"
+        worker = Worker(name, self.folder, {**self._env, **settings}, folder)
         self.workers.append(worker)
         return worker.start()
 

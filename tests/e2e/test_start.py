@@ -1,5 +1,6 @@
 """Parts that are started in another order than they need, or can't be started as they are told."""
 
+import json
 import socket
 import urllib.error
 import urllib.request
@@ -20,15 +21,19 @@ from tests.processes import (
 from tests.waiting import eventually
 
 
+def readiness(port: int) -> tuple[int, int]:
+    """Whether a worker is ready, as a status of HTTP, and how many partitions of commands it decides."""
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=2) as answer:
+            return answer.status, json.load(answer)["lanes"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["lanes"]
+    except OSError:
+        return 0, 0
+
+
 def test_a_worker_waits_unready_for_the_broker_and_for_its_topics(tmp_path: Path):
     broker, port = Broker(tmp_path / "broker"), ports.take()
-
-    def readiness() -> int:
-        try:
-            with urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=2) as answer:
-                return answer.status
-        except urllib.error.HTTPError as error:
-            return error.code
 
     with broker, System(broker.bootstrap, tmp_path) as system:
         worker = system.worker(READCAST_WORKER_METRICS_PORT=str(port))
@@ -39,10 +44,24 @@ def test_a_worker_waits_unready_for_the_broker_and_for_its_topics(tmp_path: Path
         eventually(lambda: says("the broker does not answer yet"), "no broker")
         start_or_skip(broker)
         eventually(lambda: says("faust -A streams topics"), "no topics")
-        assert readiness() == 503
+        assert readiness(port) == (503, 0)
         system.create_topics()
-        eventually(lambda: readiness() == 200, "a worker that is ready")
+        eventually(lambda: readiness(port) == (200, 16), "a worker that is ready")
         system.wait_ready()
+
+
+def test_a_spare_worker_is_ready_and_says_that_it_decides_nothing(broker: str, tmp_path: Path):
+    one = ports.take(2)
+    other = one + 1
+    with System(broker, tmp_path, READCAST_PARTITIONS="1") as system:
+        system.create_topics()
+        system.worker(READCAST_WORKER_METRICS_PORT=str(one))
+        system.wait_ready()
+        system.worker(READCAST_WORKER_METRICS_PORT=str(other))
+        eventually(
+            lambda: sorted(map(readiness, (one, other))) == [(200, 0), (200, 2)],
+            "one has both partitions, the other none",
+        )
 
 
 def test_a_worker_waits_for_topics_with_as_many_partitions_as_it_is_told(
@@ -91,6 +110,21 @@ def test_a_worker_in_the_folder_of_another_says_that_each_needs_its_own(
             said = cannot_start(second, 1)
         assert f"another worker uses {first.data}: each needs a folder of its own" in said
         assert first.check()
+
+
+def test_a_worker_that_cannot_write_to_its_folder_names_it(broker: str, tmp_path: Path):
+    (tmp_path / "file").touch()
+    with System(broker, tmp_path) as system:
+        folder = tmp_path / "file" / "tables"
+        said = cannot_start(system.worker(folder=folder), 1)
+        assert f"can't keep tables in {folder}: Not a directory" in said
+        assert "--datadir" in said
+
+
+def test_a_worker_makes_its_folder_and_those_above(broker: str, tmp_path: Path):
+    with System(broker, tmp_path) as system:
+        worker = system.worker(folder=tmp_path / "data" / "deep" / "worker")
+        eventually(lambda: worker.check() and (worker.data / ".lock").exists(), "its folder")
 
 
 @pytest.mark.parametrize(
