@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.settings import Settings
-from streams.topics import partition_counts, topic_configs, topics
+from streams.topics import MIN_REPLICAS, partition_counts, topic_configs, topics
 
 _MISSING = "missing"
 
@@ -98,6 +98,6 @@ def _problems(
     for name, config in wanted.items():
         for key, value in config.items():
             actual = configs[name][key]["value"]
-            if actual != value:
+            if actual != value and not (key == MIN_REPLICAS and int(actual) > int(value)):
                 problems[name].append(f"{key}={actual}, not {value}")
     return problems

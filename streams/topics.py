@@ -9,6 +9,9 @@ from streams.settings import Settings
 _HOUR = 3_600_000
 _DAY = 24 * _HOUR
 
+MIN_REPLICAS = "min.insync.replicas"
+"""How many must have what is acknowledged: a topic may ask for more than we do."""
+
 MAX_RECORD = 4 << 20
 """Bytes of the largest record batch on any topic."""
 
@@ -74,7 +77,7 @@ def topic_configs(settings: Settings) -> dict[str, dict[str, str]]:
     all_topics = {
         "max.message.bytes": str(MAX_RECORD),
         # One replica may be away, and what is acknowledged is on another one all the same.
-        "min.insync.replicas": str(max(1, settings.replication_factor - 1)),
+        MIN_REPLICAS: str(max(1, settings.replication_factor - 1)),
     }
     return {topic: config | all_topics for topic, config in configs.items()}
 

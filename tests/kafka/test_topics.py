@@ -4,9 +4,10 @@ import time
 from pathlib import Path
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.settings import Settings
-from streams.topics import topics
+from streams.topics import MIN_REPLICAS, topics
 from tests.processes import System
 
 
@@ -47,3 +48,14 @@ def test_records_with_times_to_come_are_taken(broker: str, tmp_path: Path):
         for topic in topics(Settings(app_id=system.app_id)):
             stored = system.kafka.producer.send(topic, key=b"k", value=b"{}", timestamp_ms=in_a_day)
             stored.get(30)
+
+
+def test_only_too_few_replicas_that_must_agree_are_a_fault(broker: str, tmp_path: Path):
+    with System(broker, tmp_path) as system:
+        system.create_topics()
+        topic = system.kafka.topic("mailbox-changelog")
+        wanted = ConfigResource(ConfigResourceType.TOPIC, topic, configs={MIN_REPLICAS: "2"})
+        system.kafka.admin.alter_configs([wanted])
+        assert system.faust("topics", "--check").returncode == 0
+        checked = system.faust("topics", "--check", READCAST_REPLICATION_FACTOR="4")
+        assert f"{MIN_REPLICAS}=2, not 3" in checked.stdout
