@@ -125,10 +125,7 @@ async def _send_one(client: PipelineClient, command: dict[str, Any], wait: bool)
 )
 async def show(self: AppCommand, mailbox: str, user: str, limit: int) -> None:
     """Show a mailbox: its head, members and last messages."""
-    try:
-        kind = parse_mailbox(mailbox).kind
-    except ValueError as error:
-        fail(str(error))
+    kind = _kind_of(mailbox)
     question = {"type": "query", "mailbox": mailbox, "by": user}
     checked({**question, "what": "facts"})
     async with PipelineClient(app.settings) as client:
@@ -140,6 +137,13 @@ async def show(self: AppCommand, mailbox: str, user: str, limit: int) -> None:
             asked = {**question, "what": "members", "limit": limit}
             members = (await ask(client, asked))["members"]
     _print_mailbox(fact, members, history)
+
+
+def _kind_of(mailbox: str) -> str:
+    try:
+        return parse_mailbox(mailbox).kind
+    except ValueError as error:
+        fail(str(error))
 
 
 def _print_mailbox(
@@ -170,16 +174,25 @@ def _body(message: dict[str, Any]) -> str:
 @app.command(argument("mailbox", required=False), base=Command)
 async def follow(self: AppCommand, mailbox: str | None) -> None:
     """Print the mailbox log as it grows (of one mailbox, if named)."""
+    if mailbox:
+        _kind_of(mailbox)
     prefix = f"{mailbox}/".encode() if mailbox else b""
     async with PipelineClient(app.settings) as client:
-        async for record in client.follow():
-            key = record.key or b""
-            if key.startswith(prefix):
-                value = (
-                    "(removed)" if record.value is None else record.value.decode(errors="replace")
-                )
-                sys.stdout.write(f"{key.decode(errors='replace')} {value}\n")
-                sys.stdout.flush()
+        try:
+            async for record in client.follow():
+                key = record.key or b""
+                if key.startswith(prefix):
+                    _print_row(key, record.value)
+        except TimeoutError:
+            fail(
+                "the log can't be read: are the topics in order (faust -A streams topics --check)?"
+            )
+
+
+def _print_row(key: bytes, row: bytes | None) -> None:
+    value = "(removed)" if row is None else row.decode(errors="replace")
+    sys.stdout.write(f"{key.decode(errors='replace')} {value}\n")
+    sys.stdout.flush()
 
 
 @app.command(

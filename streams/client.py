@@ -68,24 +68,27 @@ class PipelineClient:
             places.append(TopicPartition(self._topics.mailbox_log, number))
         async with open_reader(self._settings.bootstrap_servers) as reader:
             reader.assign(places)
-            # The end of a topic that isn't there would be waited for for ever.
-            async with asyncio.timeout(self._seconds):
-                await reader.seek_to_end(*places)
-                for place in places:
-                    await reader.position(place)
+            await self._to_end(reader, places)
             reply = {"to": name, "partition": home, "ref": 1}
             await self.send({**command, "reply": reply}, partition)
             return await asyncio.wait_for(_answer(reader, name, command), self._seconds)
 
     async def follow(self) -> AsyncIterator[Record]:
-        """The mailbox log from here on."""
+        """The mailbox log from here on; `TimeoutError` if it has no end, as one that isn't there."""
         topic = self._topics.mailbox_log
         partitions = [TopicPartition(topic, number) for number in range(self._settings.partitions)]
         async with open_reader(self._settings.bootstrap_servers) as log:
             log.assign(partitions)
-            await log.seek_to_end(*partitions)
+            await self._to_end(log, partitions)
             async for record in log:
                 yield record
+
+    async def _to_end(self, reader: AIOKafkaConsumer, places: list[TopicPartition]) -> None:
+        # The end of a topic that isn't there would be waited for for ever.
+        async with asyncio.timeout(self._seconds):
+            await reader.seek_to_end(*places)
+            for place in places:
+                await reader.position(place)
 
 
 async def _answer(reader: AIOKafkaConsumer, name: str, command: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,10 @@ from streams.mailboxes.rules import Limits
 from streams.pipeline import app
 from streams.users.agent import UserAgent
 
-NO_ANSWER = "no answer within 10 s: does a worker run?"
+NO_ANSWER = (
+    "no answer within 10 s: does a worker run, and are the topics in order "
+    "(faust -A streams topics --check)?"
+)
 
 INTERRUPTED = 128 + signal.SIGINT
 """The exit code after Ctrl-C, as shells have it."""

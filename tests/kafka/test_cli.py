@@ -118,6 +118,17 @@ def test_ctrl_c_ends_following_without_a_word(stack: System, group: str, tmp_pat
         assert following.tail(after=shown) == ""
 
 
+def test_following_what_is_no_mailbox_or_has_no_topics_is_an_error(
+    stack: System, broker: str, tmp_path: Path
+):
+    assert "group:<id>" in failure(stack.faust("follow", "team"))
+    with System(broker, tmp_path) as without_topics:
+        for command in (("follow",), ("show", "group:team")):
+            done = without_topics.faust(*command)
+            assert done.returncode == 1
+            assert "faust -A streams topics --check" in done.stderr.splitlines()[-1]
+
+
 def test_settings_that_cannot_be_used_are_named(stack: System):
     done = stack.faust("show", "group:g", READCAST_PARTITIONS="abc", READCAST_APP_ID="a b")
     assert done.returncode == 1
