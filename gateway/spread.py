@@ -114,11 +114,14 @@ class Spreads:
         while True:
             await self._moved.wait()
             self._moved.clear()
-            for spread in self._spreads.values():
-                if spread.state != spread.told:
-                    spread.told = spread.state
-                    self._tell(spread)
+            self._tell_news()
             await asyncio.sleep(PROGRESS_SECONDS)
+
+    def _tell_news(self) -> None:
+        for spread in self._spreads.values():
+            if spread.state != spread.told:
+                spread.told = spread.state
+                self._tell(spread)
 
     def _tell(self, spread: Spread) -> None:
         event = wire.event(
