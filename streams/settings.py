@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _AnySettings = TypeVar("_AnySettings", bound=BaseSettings)
+
+_BROKER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(?::([0-9]{1,5}))?")
+_MAX_PORT = 65_535
 
 
 class BadSettings(ValueError):
@@ -93,8 +97,10 @@ class Settings(BaseSettings):
     )
     session_timeout: float = Field(
         default=10.0,
-        gt=0,
-        description="Seconds after which a silent worker loses its partitions: a killed one is replaced that fast.",
+        ge=6,
+        le=30,
+        description="Seconds after which a silent worker loses its partitions: a killed one is replaced that fast. "
+        "Brokers take 6 at least (`group.min.session.timeout.ms`); above is the limit of a request.",
     )
     rocksdb_cache: int = Field(
         default=256 << 20, ge=1 << 20, description="Block cache of a worker process, bytes."
@@ -107,6 +113,19 @@ class Settings(BaseSettings):
         ge=1.0,
         description="Seconds until what is kept is on disk: at most so much of the log a killed worker reads again.",
     )
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _check_brokers(cls, value: str) -> str:
+        brokers = [part.strip() for part in value.split(",")]
+        if not all(map(_is_broker, brokers)):
+            raise ValueError(f"brokers are host:port, separated by commas, not {value!r}")
+        return ",".join(brokers)
+
+
+def _is_broker(text: str) -> bool:
+    found = _BROKER.fullmatch(text)
+    return found is not None and int(found[1] or 0) <= _MAX_PORT
 
 
 @cache

@@ -40,3 +40,25 @@ def test_an_empty_variable_is_none(monkeypatch):
     assert settings.auth_keys is None
     assert settings.partitions == 8
     assert settings.bootstrap_servers == "127.0.0.1:9092"
+
+
+@pytest.mark.parametrize("brokers", ["a:9092", "a, b:9092", "10.0.0.1:9092,[::1]:9092", "a-b.c_d"])
+def test_brokers_are_hosts_and_ports(brokers, monkeypatch):
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", brokers)
+    assert from_environment(Settings).bootstrap_servers == brokers.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    "brokers", ["a:b", "http://a:9092", "a:9092,", "a:70000", "a:9092;b:9092", "::1:9092", " "]
+)
+def test_what_is_no_broker_is_refused(brokers, monkeypatch):
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", brokers)
+    with pytest.raises(BadSettings, match=r"^KAFKA_BOOTSTRAP_SERVERS: brokers are host:port"):
+        from_environment(Settings)
+
+
+@pytest.mark.parametrize("seconds", ["5", "45"])
+def test_a_session_timeout_that_kafka_refuses_is_refused(seconds, monkeypatch):
+    monkeypatch.setenv("READCAST_SESSION_TIMEOUT", seconds)
+    with pytest.raises(BadSettings, match=r"^READCAST_SESSION_TIMEOUT: "):
+        from_environment(Settings)
