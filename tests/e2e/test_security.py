@@ -15,7 +15,7 @@ from playwright.async_api import expect
 
 from gateway.headers import SECURITY
 from tests.certificates import self_made
-from tests.e2e.client import Client
+from tests.e2e.client import Client, slow_socket
 from tests.e2e.conftest import Connect, Open, Party
 from tests.e2e.page_tab import Tab, Wire
 from tests.keys import rs256, rsa_jwk, shared_jwk, write_set
@@ -311,6 +311,16 @@ async def test_who_reads_nothing_is_cut_off_with_what_is_unread(
             await alice.send(group, HEAVY)
         eventually(lambda: '"code": 4001' in gateway.tail(), "the end of who reads nothing")
         eventually(lambda: held(gateway) == 0, "its socket is given up")
+
+
+async def test_who_reads_nothing_of_a_page_is_cut_off(stack: System):
+    ask = b"GET /readcast.js HTTP/1.1\r\nHost: here\r\n\r\n" * 500
+    with stack.gateway(READCAST_GATEWAY_SLOW_SECONDS="1") as gateway:
+        gateway.wait_ready()
+        with await slow_socket(gateway.ws) as stuck:
+            await asyncio.get_running_loop().sock_sendall(stuck, ask)
+            eventually(lambda: held(gateway) == 1, "it is let in")
+            eventually(lambda: held(gateway) == 0, "its socket is given up")
 
 
 # Logs
