@@ -153,9 +153,6 @@ class Socket(BaseProtocol):
                 await self.receive()
         except Disconnect:
             # To close a socket with unread bytes resets the connection, and the code would be lost.
-            if self.transport is not None and self.transport.can_write_eof():
-                # Of what still comes nothing is understood: this has the client close.
-                self.transport.write_eof()
             await self._gone()
         if self.transport is not None:
             self.transport.close()
