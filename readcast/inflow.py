@@ -21,11 +21,14 @@ HELD_EVENTS = 1_000
 class Place:
     """How far a mailbox has been delivered.
 
-    upto: the last seq that is to be pulled, 0 if nothing is. held: what came meanwhile.
+    epoch: empty until the mailbox is made. is_live: whether the gateway sends its messages; of a
+    group that the user has been added to, it may send no more than heads. upto: the last seq that is
+    to be pulled, 0 if nothing is. held: what came meanwhile.
     """
 
     epoch: str
     seq: int
+    is_live: bool = True
     upto: int = 0
     held: list[Event] = field(default_factory=list)
 
@@ -84,11 +87,19 @@ class Inflow:
         return place.epoch if place else ""
 
     def resume(self) -> dict[str, tuple[str, int]]:
-        """A new connection: epoch and seq after which to go on, by mailbox."""
+        """A new connection: epoch and seq after which to go on, by mailbox.
+
+        To resume one that is watched by notification would make it live; where it is not known
+        yet how one is watched, `sync` will tell.
+        """
         for place in self._places.values():
             place.upto = 0
             place.held.clear()
-        return {mailbox: (place.epoch, place.seq) for mailbox, place in self._places.items()}
+        return {
+            mailbox: (place.epoch, place.seq)
+            for mailbox, place in self._places.items()
+            if place.is_live
+        }
 
     def take(self, event: Event, *, answers: bool) -> None:
         """Take the next event; `answers`: it is the answer to a request, and not delivered here."""
@@ -98,7 +109,6 @@ class Inflow:
         elif op == "error" and not answers and "mailbox" in event:
             self._unresumed(event)
         elif op == "head":
-            # Watched by notification: to resume it would make it live.
             self._forget(event["mailbox"])
         elif handler := self._handlers.get(op):
             handler(event)
@@ -157,6 +167,7 @@ class Inflow:
         place = self._places.get(mailbox)
         if place is None:
             place = self._places[mailbox] = Place("", seq - 1)
+        place.is_live = True
         if seq <= place.seq:
             self.counts["doubled"] += 1
         elif place.upto > place.seq:
@@ -210,12 +221,18 @@ class Inflow:
             place.epoch = epoch
         elif place.epoch != epoch:
             self._reset(mailbox, epoch, entry["head"])
+        elif not place.is_live:
+            place.is_live = True
+            if entry["head"] > place.seq:
+                self._fill(mailbox, place, entry["head"])
 
     def _resumed(self, event: Event) -> None:
         mailbox, epoch, head = event["mailbox"], event["epoch"], event["head"]
         self.counts["recovered" if event["recovered"] else "unrecovered"] += 1
         self._deliver(event)
         place = self._places.get(mailbox)
+        if place is not None:
+            place.epoch = place.epoch or epoch
         if place is None or place.epoch != epoch or head < place.seq:
             self._reset(mailbox, epoch, head)
         elif place.upto > place.seq:
@@ -237,17 +254,30 @@ class Inflow:
             return
         if event["op"] == "left":
             self._forget(mailbox)
-        elif self._is_watched(mailbox) and self.epoch(mailbox) != event["epoch"]:
-            self._begin(mailbox, event["epoch"], event["head"])
+        elif self._is_watched(mailbox):
+            self._entered(event)
+
+    def _entered(self, event: Event) -> None:
+        mailbox, epoch = event["mailbox"], event["epoch"]
+        place = self._places.get(mailbox)
+        if place is None or place.epoch not in ("", epoch):
+            place = self._begin(mailbox, epoch, event["head"])
+            if self._watch is None:
+                place.is_live = event["op"] == "created"
+            else:
+                # What one is added to is watched without a word only after `sync`.
+                self._rewatch(mailbox)
+        place.epoch = epoch
 
     def _is_watched(self, mailbox: str) -> bool:
         return self._watch is None or mailbox in self._watch
 
-    def _begin(self, mailbox: str, epoch: str, head: int) -> None:
+    def _begin(self, mailbox: str, epoch: str, head: int) -> Place:
         """What comes after `head` is delivered, by a later client, too."""
-        self._places[mailbox] = Place(epoch, head)
+        place = self._places[mailbox] = Place(epoch, head)
         if self._since.get(mailbox, ("", 0))[0] != epoch:
             self._since[mailbox] = (epoch, head)
+        return place
 
     def _forget(self, mailbox: str) -> None:
         """There is no place any more from which to go on."""

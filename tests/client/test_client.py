@@ -217,6 +217,48 @@ async def reached(holds: Callable[[], bool]) -> bool:
     return holds()
 
 
+async def test_a_group_that_notifies_does_so_after_a_lost_connection(
+    stack: System, own_gateway: Callable[..., Gateway]
+):
+    gateway = own_gateway(READCAST_GATEWAY_NOTIFY_ABOVE="2")
+    group, reader = unique("group:g"), unique("bob")
+    async with (
+        client(stack, unique("alice"), gateway.ws) as alice,
+        client(stack, reader, gateway.ws) as bob,
+    ):
+        await alice.create(group)
+        await alice.join(group, reader, unique("carol"))
+        await first(bob, "joined", mailbox=group)
+        bob.drop()
+        await first(bob, "sync")
+        await alice.send(group, "hi")
+        async for event in bob:
+            if event["op"] in ("head", "message"):
+                break
+        assert (event["op"], event["mailbox"], event["head"]) == ("head", group, 1)
+
+
+async def test_a_chat_that_began_during_an_absence_is_delivered(stack: System):
+    sender, reader, back = unique("alice"), unique("bob"), asyncio.Event()
+    chat = f"direct:{sender}~{reader}"
+
+    async def once_back(url: str, take: Callable[[bytes], None]) -> WebSocket:
+        await back.wait()
+        return await dial(url, take)
+
+    back.set()
+    async with (
+        client(stack, sender) as alice,
+        client(stack, reader, watch=[chat], dial=once_back) as bob,
+    ):
+        back.clear()
+        bob.drop()
+        await first(bob, "disconnected")
+        await alice.send(chat, "hi")
+        back.set()
+        assert await messages(bob, chat, 1) == [1]
+
+
 async def test_a_leaving_gateway_says_when_to_come_back(
     stack: System, own_gateway: Callable[..., Gateway]
 ):

@@ -16,7 +16,7 @@ HEAD = 30
 class Mailbox:
     """A naive gateway: any seqs may arrive, history has all."""
 
-    def __init__(self, has_room: bool = True) -> None:
+    def __init__(self, has_room: bool = True, watch: list[str] | None = None) -> None:
         self.delivered: list[dict[str, Any]] = []
         self.wanted: list[str] = []
         self.rewatched: list[str] = []
@@ -27,6 +27,7 @@ class Mailbox:
             self.rewatched.append,
             lambda: self.has_room,
             {GROUP: (EPOCH, 0)},
+            watch,
         )
         self.inflow.user = "bob"
 
@@ -35,6 +36,14 @@ class Mailbox:
 
     def message(self, seq: int) -> None:
         self.take("message", seq=seq)
+
+    def sync(self, head: int, mode: str) -> None:
+        """A `sync` that lists it."""
+        entry = {"mailbox": GROUP, "epoch": EPOCH, "head": head, "mode": mode}
+        self.inflow.take({"op": "sync", "mailboxes": [entry]}, answers=True)
+
+    def left(self) -> None:
+        self.take("left", members=["bob"], epoch=EPOCH, head=0)
 
     def answer(self, upto: int, limit: int = 4) -> None:
         """One page of history, if it is wanted."""
@@ -153,8 +162,67 @@ def test_a_mailbox_that_one_has_left_is_not_resumed():
     mailbox = Mailbox()
     mailbox.take("left", members=["alice"], epoch=EPOCH, head=0)
     assert GROUP in mailbox.inflow
-    mailbox.take("left", members=["bob"], epoch=EPOCH, head=0)
+    mailbox.left()
     assert mailbox.inflow.resume() == {}
+
+
+def test_a_group_that_may_be_too_large_is_not_made_live_by_a_reconnect():
+    mailbox = Mailbox()
+    mailbox.left()
+    mailbox.take("joined", members=["bob"], epoch=EPOCH, head=5)
+    assert mailbox.inflow.resume() == {}
+    mailbox.sync(head=9, mode="notify")
+    assert GROUP not in mailbox.inflow
+
+
+def test_a_group_in_which_nothing_came_before_a_reconnect_is_delivered_from_its_beginning():
+    mailbox = Mailbox()
+    mailbox.left()
+    mailbox.take("joined", members=["bob"], epoch=EPOCH, head=5)
+    assert mailbox.inflow.resume() == {}
+    mailbox.sync(head=9, mode="live")
+    while mailbox.inflow.lacks(GROUP) is not None:
+        mailbox.answer(9)
+    assert mailbox.seqs == [6, 7, 8, 9]
+    assert mailbox.inflow.resume() == {GROUP: (EPOCH, 9)}
+
+
+def test_a_group_of_which_a_message_came_is_resumed():
+    mailbox = Mailbox()
+    mailbox.left()
+    mailbox.take("joined", members=["bob"], epoch=EPOCH, head=5)
+    mailbox.message(6)
+    assert mailbox.inflow.resume() == {GROUP: (EPOCH, 6)}
+
+
+def test_a_watched_group_is_watched_again_once_one_is_back_in_it():
+    mailbox = Mailbox(watch=[GROUP])
+    mailbox.left()
+    mailbox.take("joined", members=["bob"], epoch=EPOCH, head=5)
+    assert mailbox.rewatched == [GROUP]
+    assert mailbox.inflow.resume() == {GROUP: (EPOCH, 5)}
+
+
+def test_a_chat_that_is_begun_during_an_absence_is_delivered_from_its_first_message():
+    mailbox = Mailbox()
+    mailbox.left()
+    mailbox.take("watching", answers=True, epoch="", head=0, mode="live")
+    assert mailbox.inflow.resume() == {GROUP: ("", 0)}
+    mailbox.take("resumed", epoch=EPOCH, head=3, recovered=False)
+    while mailbox.inflow.lacks(GROUP) is not None:
+        mailbox.answer(3)
+    assert mailbox.ops == ["left", "resumed", "message", "message", "message"]
+
+
+def test_a_chat_that_is_begun_while_it_is_watched_loses_nothing_that_is_on_its_way():
+    mailbox = Mailbox()
+    mailbox.left()
+    mailbox.take("watching", answers=True, epoch="", head=0, mode="live")
+    mailbox.message(1)
+    mailbox.take("joined", members=["bob"], epoch=EPOCH, head=2)
+    mailbox.message(2)
+    assert mailbox.seqs == [1, 2]
+    assert mailbox.inflow.resume() == {GROUP: (EPOCH, 2)}
 
 
 def test_a_resume_that_failed_for_a_passing_reason_is_made_good_by_watching():
