@@ -587,7 +587,7 @@ export class Inflow {
     const since = {};
     for (const [mailbox, place] of this.#places) {
       place.held = null;
-      if (place.epoch && this.#complete(mailbox)) since[mailbox] = [place.epoch, place.seq];
+      if (this.#complete(mailbox)) since[mailbox] = [place.epoch, place.seq];
       else this.#places.delete(mailbox);
     }
     return since;
@@ -693,7 +693,8 @@ export class Inflow {
     const { op, mailbox, epoch, head, members } = event;
     if (op === "created" || members?.includes(this.#user)) {
       const known = this.#places.get(mailbox);
-      if (known?.epoch !== epoch) this.#places.set(mailbox, new Place(epoch, head));
+      if (known?.epoch === "") known.epoch = epoch;
+      else if (known?.epoch !== epoch) this.#places.set(mailbox, new Place(epoch, head));
     }
     this.#deliver(event, request);
   }

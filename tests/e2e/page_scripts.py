@@ -109,3 +109,34 @@ LATE_OBSERVERS = """
   };
 """
 """From here on, observers hear of what came into view as on a busy machine: late, several at once."""
+
+PRESS = "(field, key) => field.dispatchEvent(new KeyboardEvent('keydown', key))"
+"""Press a key as an input method does."""
+
+SLOW_QUEUE = """
+  const { getAll } = IDBIndex.prototype;
+  IDBIndex.prototype.getAll = function (...range) {
+    const request = getAll.apply(this, range);
+    const late = {};
+    request.onsuccess = () => setTimeout(() => {
+      late.result = request.result;
+      late.onsuccess();
+    }, 1_000);
+    return late;
+  };
+"""
+"""From here on, what waits to be sent is read as from a slow disk."""
+
+UNBORN = """async () => {
+  const { Inflow } = await import("/readcast.js");
+  const seqs = [];
+  const deliver = ({ op, seq }) => op === "message" && seqs.push(seq);
+  const inflow = new Inflow({ user: "alice", complete: () => true, deliver });
+  const chat = { mailbox: "direct:alice~bob" };
+  inflow.take({ op: "watching", ...chat, epoch: "", head: 0, mode: "live" });
+  inflow.take({ op: "message", ...chat, seq: 1 });
+  inflow.take({ op: "joined", ...chat, members: ["alice"], epoch: "e", head: 2 });
+  inflow.take({ op: "message", ...chat, seq: 2 });
+  return [seqs, inflow.resume()];
+}"""
+"""A chat begins while it is watched, and a message is on its way; returns what is delivered and where it goes on."""

@@ -12,8 +12,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.e2e.conftest import Open, Party
+from tests.e2e.conftest import Connect, Open, Party
 from tests.e2e.page_client import JITTER, PageClient, tapped
+from tests.e2e.page_scripts import UNBORN
 from tests.e2e.page_tab import Late, Tab
 from tests.processes import ROOT, Gateway, System, do_without
 from tests.records import new_id, unique
@@ -296,6 +297,33 @@ async def test_what_a_resume_cannot_bring_is_told_as_a_reset(
     assert (reset["mailbox"], reset["head"]) == (group, 31)
     await bob.send(group, 32)
     await one.receives(group, 1, 32)
+
+
+async def test_a_chat_begun_while_it_is_watched_lacks_nothing_that_is_on_its_way(
+    blank: Open, stack: System
+):
+    one = await PageClient.start(await blank(), unique("alice"), "", opened=False)
+    seqs, places = await one.page.evaluate(UNBORN)
+    assert seqs == [1, 2]
+    assert places == {"direct:alice~bob": ["e", 2]}
+
+
+async def test_a_chat_begun_during_an_absence_is_told_as_a_reset(
+    blank: Open, connect: Connect, stack: System
+):
+    alice, bob = unique("alice"), await connect(unique("bob"))
+    chat = f"direct:{alice}~{bob.user}"
+    one = await PageClient.start(await blank(), alice, stack.token(alice))
+    await one.run('client.request("watch", { mailbox: it, mode: "live" })', chat)
+    await one.tab.context.set_offline(True)
+    await one.state("offline")
+    await bob.send(chat, "first")
+    await one.tab.context.set_offline(False)
+    await one.until('events.some(({ op }) => op === "reset")')
+    [reset] = await one.of("reset")
+    assert (reset["mailbox"], reset["head"]) == (chat, 1)
+    await bob.send(chat, "second")
+    await one.receives(chat, "second")
 
 
 async def test_of_a_mailbox_that_need_not_be_complete_a_gap_is_told(
