@@ -211,7 +211,7 @@ class Client:
 
         within: seconds, instead of `request_seconds`. Raises Refused, Unanswered or Closed.
         """
-        failures: list[ReadcastError] = [Unanswered(op)]
+        failures: list[ReadcastError] = [Unanswered(op)]  # the last is what the time limit raises
         if op in IDENTIFIED:
             fields = {"id": str(uuid.uuid4()), **fields}
         try:
@@ -265,6 +265,7 @@ class Client:
                 raise self._error
             if self._connection is None:
                 continue
+            failures.append(Unanswered(op))
             try:
                 return await self._connection.ask(op, fields)
             except Refused as refusal:

@@ -307,6 +307,21 @@ async def test_a_request_has_a_time_limit(stack: System, own_gateway: Callable[.
         await alice.request("ping")
 
 
+async def test_an_attempt_that_was_not_answered_is_not_told_as_the_refusal_before_it(
+    stack: System, own_gateway: Callable[..., Gateway]
+):
+    gateway, group = own_gateway(), unique("group:g")
+    async with client(stack, unique("alice"), gateway.ws) as alice:
+        await alice.create(group, member_rate=[1, 1])
+        await alice.send(group, 1)
+        sending = asyncio.create_task(alice.send(group, 2, within=4))
+        await soon(partial(reached, lambda: alice.refusals["rate_limited"] == 1), "a refusal")
+        gateway.freeze()
+        with pytest.raises(Unanswered):
+            await sending
+        gateway.thaw()
+
+
 async def test_closing_ends_the_iteration_and_what_waits(
     stack: System, own_gateway: Callable[..., Gateway]
 ):
