@@ -21,6 +21,8 @@ export class Chat {
   #store;
   #outbox;
   #refreshing = false;
+  /** Whether this connection has listed the conversations: before, their heads may be old ones. */
+  #listed = false;
   #following = new Set();
   /** @type {string | null} the conversation on the screen */
   #current = null;
@@ -36,7 +38,7 @@ export class Chat {
     this.#store = store;
     this.#outbox = outbox;
     client.on("event", (event, request) => this.#take(event, request));
-    client.on("state", ({ name }) => name === "connected" && this.#connected());
+    client.on("state", ({ name }) => this.#turned(name));
     client.on("accepted", (entry, receipt) => entry.op === "send" && this.#accepted(entry, receipt));
     store.onChange(() => this.#mend());
   }
@@ -114,6 +116,7 @@ export class Chat {
   }
 
   #take(event, request) {
+    if (event.op === "sync") this.#listed = true;
     this.#store.apply(event, request);
     if (event.op === "message") this.#arrived(event);
     if (event.op === "history") event.messages.forEach(({ id }) => this.#outbox.drop(id));
@@ -132,9 +135,9 @@ export class Chat {
     if (!conversation?.epoch) this.#refresh();
   }
 
-  #connected() {
-    this.#refreshing = false;
-    this.#refresh();
+  #turned(state) {
+    this.#listed = this.#refreshing = false;
+    if (state === "connected") this.#refresh();
   }
 
   async #refresh() {
@@ -148,7 +151,7 @@ export class Chat {
 
   /** Ask for whatever the state still lacks. */
   #mend() {
-    if (!this.#client.connected || !this.#store.synced) return;
+    if (!this.#listed) return;
     if (this.#store.incomplete) this.#refresh();
     const shown = this.#store.get(this.#current);
     if (!shown || shown.locked || shown.loading) return;

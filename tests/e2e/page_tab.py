@@ -179,9 +179,11 @@ class Late(Wire):
             self.sockets[-1].send(frame)
 
     def _down(self, socket: WebSocketRoute, frame: str) -> None:
-        answers = sum(event["op"] == self.op for event in json.loads(frame))
-        if answers > self.passing:
-            self.held.append(frame)
+        events = json.loads(frame)
+        answers = [event for event in events if event["op"] == self.op]
+        if len(answers) > self.passing:
+            self.held.append(json.dumps(answers))
+            frame = json.dumps([event for event in events if event["op"] != self.op])
         else:
-            self.passing -= answers
-            super()._down(socket, frame)
+            self.passing -= len(answers)
+        super()._down(socket, frame)
