@@ -4,7 +4,7 @@ import { AuthorScreen } from "./author-screen.js";
 import { Authors } from "./authors.js";
 import { Chat, peer } from "./chat.js";
 import { confirm, members, newConversation, toast } from "./dialogs.js";
-import { byId, h } from "./dom.js";
+import { byId, fragment, h, isComposing } from "./dom.js";
 import { FeedScreen } from "./feed-screen.js";
 import { FeedSidebar } from "./feed-sidebar.js";
 import { Feed } from "./feed.js";
@@ -101,7 +101,7 @@ function run({ user, token }) {
   byId("new").onclick = () => newConversation(chat, open);
   byId("people").onclick = () => members(chat, current);
   addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    if (event.key !== "Escape" || isComposing(event) || document.querySelector("dialog[open]")) return;
     if (authorIn(current)) open("feed");
     else if (current !== "feed") open("");
   });
@@ -125,7 +125,7 @@ function showPart(part) {
  * @param {Store} store
  */
 function addressed(store) {
-  const mailbox = decodeURIComponent(location.hash.slice(1));
+  const mailbox = fragment();
   if (mailbox === "notices" || isOfFeed(mailbox)) return store.synced ? mailbox : null;
   if (store.get(mailbox)) return mailbox;
   if (!store.synced || !isDirectWith(mailbox, store.user)) return null;

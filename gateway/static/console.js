@@ -7,7 +7,7 @@ import { clearLook, prepareLook } from "./console-look.js";
 import { ConsolePublish } from "./console-publish.js";
 import { ConsoleTrail } from "./console-trail.js";
 import { confirm } from "./dialogs.js";
-import { byId, h } from "./dom.js";
+import { byId, fragment, h, isComposing } from "./dom.js";
 import { logOut } from "./login.js";
 import { Client } from "./readcast.js";
 import { connect, start } from "./session.js";
@@ -64,7 +64,8 @@ function run({ user, token }) {
   addEventListener("hashchange", render);
   addEventListener("resize", () => publish.render());
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !document.querySelector("dialog[open]")) location.hash = "";
+    if (event.key !== "Escape" || isComposing(event) || document.querySelector("dialog[open]")) return;
+    location.hash = "";
   });
 
   connect(client, user);
@@ -72,6 +73,6 @@ function run({ user, token }) {
 
 /** The publish in the address, if there is such a one, or `new`. @param {Desk} desk */
 function addressed(desk) {
-  const key = decodeURIComponent(location.hash.slice(1));
+  const key = fragment();
   return key === "new" || desk.get(key) ? key : null;
 }

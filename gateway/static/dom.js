@@ -41,6 +41,21 @@ export const icon = (name) =>
 /** @param {string} id @returns {any} the element */
 export const byId = (id) => document.getElementById(id);
 
+/** What the page's address names after its `#`; nothing where it is malformed. @returns {string} */
+export function fragment() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * Whether a key is for the input method that composes a text; Safari tells of the last one by its code alone.
+ * @param {KeyboardEvent} event
+ */
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
+
 /** Have a screen reader say it. @param {string} words */
 export function announce(words) {
   byId("announcer").textContent = words;

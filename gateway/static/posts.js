@@ -1,6 +1,6 @@
 /** How a post looks, and the form in which its author changes it. */
 
-import { h, icon } from "./dom.js";
+import { h, icon, isComposing } from "./dom.js";
 import { avatar, linked, text, tone, when } from "./format.js";
 
 /** @typedef {import('./feed.js').Post} Post */
@@ -45,7 +45,7 @@ export function postEditor(post, { save, cancel }) {
   };
   const keyed = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event);
-    if (event.key !== "Escape") return;
+    if (event.key !== "Escape" || isComposing(event)) return;
     event.stopPropagation();
     cancel();
   };

@@ -1,7 +1,7 @@
 /** The open conversation: its messages, where it is scrolled to, and the composer. */
 
 import { bubble, failure, separator } from "./bubbles.js";
-import { announce, byId, fit, h, icon, keepingPlace, reconcile } from "./dom.js";
+import { announce, byId, fit, h, icon, isComposing, keepingPlace, reconcile } from "./dom.js";
 import { avatar, day, kind, plural, text, title } from "./format.js";
 
 /** Messages of one author within this time stand together. */
@@ -253,7 +253,7 @@ export class Thread {
   }
 
   #typed(event) {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
     this.#submit(event);
   }
 }
