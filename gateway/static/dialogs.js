@@ -44,10 +44,20 @@ export function confirm({ title, text, yes }) {
 /** Close buttons and a click beside the dialog close it, as Escape does. */
 export function prepareDialogs() {
   for (const dialog of document.querySelectorAll("dialog")) {
+    let pressedBeside = false;
+    dialog.addEventListener("pointerdown", (event) => (pressedBeside = isBeside(dialog, event)));
     dialog.addEventListener("click", (event) => {
-      if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
+      // Who marks a text and lets go beside the dialog has not clicked there.
+      const beside = pressedBeside && isBeside(dialog, event);
+      if (beside || event.target.closest("[data-close]")) dialog.close();
     });
   }
+}
+
+/** Whether the pointer is on what lies around the dialog, and not on its own margin. */
+function isBeside(dialog, { target, clientX: x, clientY: y }) {
+  const { left, right, top, bottom } = dialog.getBoundingClientRect();
+  return target === dialog && (x < left || x > right || y < top || y > bottom);
 }
 
 /**
