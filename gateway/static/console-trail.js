@@ -38,9 +38,11 @@ export class ConsoleTrail {
     const mailbox = this.#mailbox;
     const { entries, more } = await this.#desk.entries(mailbox, before);
     if (mailbox !== this.#mailbox) return;
-    const rows = entries.map((entry) => this.#row(entry));
-    if (before === null) byId("trail").replaceChildren(...rows);
-    else byId("trail").append(...rows);
+    if (before === null) byId("trail").replaceChildren();
+    // Whoever clicks twice asks for a page twice.
+    const last = byId("trail").lastElementChild?.dataset.seq ?? Infinity;
+    const rows = entries.filter(({ seq }) => seq < last).map((entry) => this.#row(entry));
+    byId("trail").append(...rows);
     byId("trail-more").hidden = !more;
     byId("trail-more").onclick = () => this.#load(entries.at(-1).seq);
   }
@@ -50,7 +52,7 @@ export class ConsoleTrail {
     const mine = about === this.#publish;
     return h(
       `li${mine ? ".mine" : ""}`,
-      {},
+      { "data-seq": entry.seq },
       h("span.trail-seq", {}, `#${entry.seq}`),
       h("span", {}, h("strong", {}, entry.by), ` ${deed(entry)}`, mine ? "" : ` (publish ${about})`),
       h("time", { datetime: new Date(entry.ts).toISOString() }, `${day(entry.ts)}, ${time(entry.ts)}`),

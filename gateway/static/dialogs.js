@@ -113,8 +113,11 @@ export function members(chat, mailbox) {
   const list = byId("people-list");
   const load = async (after) => {
     const answer = await chat.members(mailbox, after);
+    if (list.dataset.of !== mailbox) return;
     if (!after) list.replaceChildren();
-    list.append(...answer.members.map(person));
+    // Whoever clicks twice asks for a page twice.
+    const last = list.lastElementChild?.dataset.user ?? "";
+    list.append(...answer.members.filter(({ user }) => user > last).map(person));
     byId("people-more").hidden = !answer.more;
     byId("people-more").onclick = () => load(answer.members.at(-1).user);
   };
@@ -136,6 +139,7 @@ export function members(chat, mailbox) {
       dialog.close();
     });
   };
+  list.dataset.of = mailbox;
   list.replaceChildren();
   dialog.showModal();
   byId("people-name").focus();
@@ -163,7 +167,7 @@ export function followSomebody(authors, followed) {
 
 function person({ user, role }) {
   const rank = role && role !== "member" ? h("span.rank", {}, role) : null;
-  return h("li", {}, avatar(user), h("span", {}, user), rank);
+  return h("li", { "data-user": user }, avatar(user), h("span", {}, user), rank);
 }
 
 /** Do what a form asks for, and say in the form why it failed: for some codes in words of its own. */

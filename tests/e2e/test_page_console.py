@@ -198,7 +198,7 @@ async def test_earlier_entries_of_the_trail_are_loaded_on_demand(console: Open, 
     trail = desk.page.locator("#trail li .trail-seq")
     newest = [f"#{seq}" for seq in range(53, 0, -1)]
     await expect(trail).to_have_text(newest[:50])
-    await desk.button("Show earlier entries").click()
+    await desk.button("Show earlier entries").dblclick()
     await expect(trail).to_have_text(newest)
     await expect(desk.button("Show earlier entries")).to_be_hidden()
     await desk.raise_to(1)
