@@ -64,7 +64,7 @@ export class Desk {
       if (event.op === "progress") this.#spread(event);
       if (event.op === "error" && event.code === "forbidden") refused(new Error(event.message));
     });
-    client.on("state", ({ name }) => name === "connected" && this.refresh());
+    client.on("state", ({ name }) => name === "connected" && this.#connected());
     setInterval(() => document.visibilityState === "visible" && this.refresh(), REFRESH_MS);
   }
 
@@ -142,6 +142,12 @@ export class Desk {
     } finally {
       await this.refresh();
     }
+  }
+
+  /** How far releases are, the gateway says anew. */
+  #connected() {
+    this.#progress.clear();
+    this.refresh();
   }
 
   #take(mailboxes) {

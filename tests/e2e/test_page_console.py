@@ -11,7 +11,7 @@ from playwright.async_api import Browser, expect
 from tests.e2e.conftest import Connect, Open
 from tests.e2e.page_console import Console
 from tests.e2e.page_scripts import CONTRASTS, KEEP_PROGRESS
-from tests.e2e.page_tab import PHONE
+from tests.e2e.page_tab import PHONE, Wire
 from tests.processes import Gateway, System
 from tests.records import new_id, unique
 
@@ -271,6 +271,26 @@ async def test_a_release_that_is_being_spread_shows_how_far_it_is(
     await expect(desk.page.locator("#list progress")).to_have_count(0)
     for user in users:
         await user.expect("notice", title="Title")
+
+
+async def test_a_release_whose_end_nobody_told_is_not_shown_for_ever(
+    browser: Browser, operate: Connect, stack: System
+):
+    operator = await operate()
+    mailbox = unique("public:news")
+    await operator.request("publish", mailbox=mailbox, title="Title", body={"text": "Text"})
+    desk = await Console.open(browser, stack.http)
+    wire = await Wire().tap(desk)
+    user = unique("operator")
+    await desk.operate(user, stack.token(user, role="operator"), f"{mailbox}/1")
+    await desk.connected()
+    bar = desk.page.locator("#spread-bar")
+    wire.forge(
+        {"op": "progress", "mailbox": mailbox, "publish": 1, "entry": 1, "planned": 6, "done": 2}
+    )
+    await expect(bar).to_be_visible()
+    await wire.close(1012)
+    await expect(bar).to_be_hidden()
 
 
 async def test_the_console_works_by_keyboard(console: Open):
