@@ -18,6 +18,9 @@ import { Sidebar } from "./sidebar.js";
 import { Store } from "./store.js";
 import { Thread } from "./thread.js";
 
+/** How often what is told by the clock is looked at again: `Yesterday`, what may be recalled. */
+const PASSING_MS = 15_000;
+
 await start(
   {
     title: "Readcast",
@@ -95,6 +98,7 @@ function run({ user, token }) {
     authorScreen.render();
   });
   addEventListener("hashchange", show);
+  setInterval(changed, PASSING_MS);
 
   byId("back").onclick = byId("notices-back").onclick = () => open("");
   byId("author-back").onclick = () => open("feed");

@@ -48,7 +48,6 @@ export class Thread {
     byId("text").oninput = () => fit(byId("text"));
     document.addEventListener("visibilitychange", () => this.#settle());
     new ResizeObserver(() => this.#atEnd && this.#toEnd()).observe(byId("scroll"));
-    setInterval(() => this.render(), 15_000);
   }
 
   /** @param {string | null} mailbox */
