@@ -128,8 +128,9 @@ export class Thread {
       items.push(this.#message(conversation, message, { before, tabStop }));
       before = message;
     }
-    for (const entry of this.#outbox.of(conversation.mailbox)) items.push(this.#outgoing(entry));
-    return items;
+    const shown = new Set(messages.map(({ id }) => id));
+    const outgoing = this.#outbox.of(conversation.mailbox).filter(({ id }) => !shown.has(id));
+    return [...items, ...outgoing.map((entry) => this.#outgoing(entry))];
   }
 
   #message(conversation, message, { before, tabStop }) {
