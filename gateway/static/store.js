@@ -244,9 +244,12 @@ export class Store {
     raise(conversation, head);
   }
 
+  /** What was said before the user came is not unread. */
   #admitted({ mailbox, epoch, head }) {
     const conversation = this.#ensure(mailbox);
+    const { epoch: known } = conversation;
     this.#adopt(conversation, { epoch, head });
+    if (known !== epoch) conversation.cursor = head;
     conversation.fresh = true;
     this.incomplete = true;
   }
