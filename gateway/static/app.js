@@ -77,8 +77,12 @@ function run({ user, token }) {
     authorScreen.show(authorIn(current));
     showPart(isOfFeed(current) ? "feed" : "chats");
     renderLists();
+    focus(left);
+  };
+  const focus = (left) => {
+    const row = left && byId("list").querySelector(`[href="#${CSS.escape(left)}"]`);
     if (current) shown().focus();
-    else byId("list").querySelector(left ? `[href="#${CSS.escape(left)}"]` : "a")?.focus();
+    else (row ?? byId("list").querySelector("a"))?.focus();
   };
   const shown = () => {
     if (current === "notices") return board;
@@ -109,6 +113,10 @@ function run({ user, token }) {
     if (authorIn(current)) open("feed");
     else if (current !== "feed") open("");
   });
+
+  // What a dialog was opened from may be gone: a group that was left.
+  const seen = ({ activeElement: one }) => one !== document.body && one.checkVisibility();
+  addEventListener("close", () => seen(document) || focus(null), { capture: true });
 
   client.on("event", (event, request) => {
     if (event.op === "error" && !request && !event.mailbox) toast(event.message);

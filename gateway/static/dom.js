@@ -71,13 +71,15 @@ export function announce(words) {
  */
 
 /**
- * Make the children of `parent` those of `items`, touching only what differs.
+ * Make the children of `parent` those of `items`, touching only what differs. If what had the focus
+ * is gone, whatever around it takes one has it.
  * @param {HTMLElement} parent
  * @param {Item[]} items
  */
 export function reconcile(parent, items) {
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   const kept = new Set(items.map(({ key }) => key));
+  const held = parent.contains(document.activeElement);
   for (const [key, element] of old) if (!kept.has(key)) element.remove();
   let place = parent.firstElementChild;
   for (const { key, signature, build, update } of items) {
@@ -96,6 +98,9 @@ export function reconcile(parent, items) {
     }
     if (element === place) place = place.nextElementSibling;
     else parent.insertBefore(element, place);
+  }
+  if (held && !parent.contains(document.activeElement)) {
+    parent.closest("[tabindex]")?.focus({ preventScroll: true });
   }
 }
 
