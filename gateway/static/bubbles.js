@@ -39,7 +39,8 @@ export function bubble({ id, from, own, mark, action, below, follows, ...content
     `li.message.${style.filter(Boolean).join(".")}`,
     { "data-id": id, "data-state": mark || null, tabindex: action ? -1 : null },
     !own && avatar(from),
-    h("div.bubble", {}, author(from, own), words(content), meta(content, mark), action),
+    // What it says decides its direction, not who says it and when.
+    h("div.bubble", { dir: "auto" }, author(from, own), words(content), meta(content, mark), action),
     below,
   );
 }
@@ -60,7 +61,8 @@ export function failure({ id, reason }, outbox) {
 }
 
 function author(from, own) {
-  return own ? h("span.hidden", {}, "You") : h(`span.author.${tone(from)}`, {}, from);
+  const ltr = { dir: "ltr" };
+  return own ? h("span.hidden", ltr, "You") : h(`span.author.${tone(from)}`, ltr, from);
 }
 
 function words({ body, recalled }) {
@@ -69,7 +71,7 @@ function words({ body, recalled }) {
 
 function meta({ ts }, mark) {
   const at = h("time", { datetime: new Date(ts).toISOString() }, time(ts));
-  return h("span.meta", {}, at, mark && sign(mark));
+  return h("span.meta", { dir: "ltr" }, at, mark && sign(mark));
 }
 
 /** How a message is getting on. @param {'pending' | 'sent' | 'failed'} mark */

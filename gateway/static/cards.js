@@ -45,8 +45,8 @@ export function card(notice, { open, dismiss, follow } = {}) {
       "div.card-text",
       {},
       h("p.card-source", {}, h("span", {}, channel(mailbox)), h("time", {}, when(ts))),
-      h("h3", {}, title),
-      h("p.card-words", {}, words(notice)),
+      h("h3", { dir: "auto" }, title),
+      h("p.card-words", { dir: "auto" }, words(notice)),
       h(
         "footer",
         {},

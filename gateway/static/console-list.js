@@ -35,7 +35,7 @@ function row(desk, publish, current) {
     h(
       "span.row-text",
       {},
-      h("span.row-line", {}, h("span.row-name", {}, title), h("span.row-time", {}, when(ts))),
+      h("span.row-line", {}, h("span.row-name", { dir: "auto" }, title), h("span.row-time", {}, when(ts))),
       h("span.row-line", {}, h("span.row-last", {}, reached), h(`span.state.${name}`, {}, words)),
       spreading && bar(),
     ),

@@ -137,7 +137,7 @@ export class Noticeboard {
     const head = h(
       "button.item-head",
       { type: "button", "aria-expanded": String(expanded), onclick: toggle },
-      h("span.item-title", {}, title, state),
+      h("span.item-title", { dir: "auto" }, title, state),
       h("span.card-source", {}, h("span", {}, channel(mailbox)), h("time", {}, when(ts))),
     );
     const follow = () => this.#notices.open(notice);
@@ -146,7 +146,7 @@ export class Noticeboard {
         `li.item.${notice.priority}${expanded ? ".expanded" : ""}`,
         {},
         h("h3", {}, head),
-        h("p.card-words", {}, words(notice)),
+        h("p.card-words", { dir: "auto" }, words(notice)),
         expanded && link(notice, follow),
       );
     return {

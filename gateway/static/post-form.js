@@ -44,7 +44,7 @@ export class PostForm {
       h(
         "li.outgoing",
         { "data-state": state },
-        h("p.text", {}, text(body)),
+        h("p.text", { dir: "auto" }, text(body)),
         state === "failed" ? failure({ id, reason }, this.#outbox) : sign(state),
       );
     return { key: id, signature: JSON.stringify([state, reason]), build };

@@ -26,7 +26,7 @@ export function postCard(post, actions) {
     `article.post${actions ? ".own" : ""}`,
     { tabindex: 0, "aria-setsize": -1, "aria-label": `${post.author}, ${when(post.ts)}` },
     head(post),
-    h("p.text", {}, ...linked(text(post.body))),
+    h("p.text", { dir: "auto" }, ...linked(text(post.body))),
     actions && tools(post, actions),
   );
 }
@@ -37,7 +37,7 @@ export function postCard(post, actions) {
  * @param {{save: (words: string) => void, cancel: () => void}} actions
  */
 export function postEditor(post, { save, cancel }) {
-  const field = h("textarea", { "aria-label": "Text of the post", rows: 3 });
+  const field = h("textarea", { "aria-label": "Text of the post", rows: 3, dir: "auto" });
   field.value = text(post.body);
   const submit = (event) => {
     event.preventDefault();

@@ -70,7 +70,7 @@ export function row({ key, name, face, preview, last, unread, noun, current }) {
       "span.row-text",
       {},
       h("span.row-line", {}, h("span.row-name", {}, name), h("span.row-time", {}, at)),
-      h("span.row-line", {}, h("span.row-last", {}, preview), mark()),
+      h("span.row-line", {}, h("span.row-last", { dir: "auto" }, preview), mark()),
     ),
   ];
   return linkItem({ key, current, signature: [preview, at, unread], content });
