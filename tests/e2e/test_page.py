@@ -1,6 +1,7 @@
 """The web page, in a real browser against the real system."""
 
 import re
+import time
 from itertools import cycle
 
 import pytest
@@ -8,7 +9,7 @@ from playwright.async_api import expect
 
 from tests.e2e.client import Client
 from tests.e2e.conftest import Open, Party
-from tests.e2e.page_scripts import CONTRASTS, COUNT_BUILT, HIDE
+from tests.e2e.page_scripts import CONTRASTS, COUNT_BUILT, HIDE, PRESS
 from tests.e2e.page_tab import PHONE, Late, Tab, Wire
 from tests.processes import System
 from tests.records import unique
@@ -118,6 +119,25 @@ async def test_a_row_that_changes_during_a_press_is_clicked(tab: Open, party: Pa
     await expect(one.row(group).locator(".row-last")).to_have_text(f"{bob.user}: news")
     await one.page.mouse.up()
     await one.reads("news")
+
+
+async def test_what_was_said_before_one_came_is_not_unread(
+    blank: Open, party: Party, stack: System
+):
+    group, bob = await party("bob")
+    for text in ("one", "two"):
+        await bob.send(group, {"text": text})
+    one, alice = await blank(), unique("alice")
+    wire = await Late("sync", passing=1).tap(one)
+    await one.log_in(alice, stack.token(alice))
+    await bob.request("join", mailbox=group, members=[alice])
+    badge = one.row(group).locator(".badge")
+    await expect(one.row(group)).to_be_visible()
+    await expect(badge).to_have_count(0)
+    wire.release()
+    await expect(one.row(group)).to_contain_text("two")
+    await bob.send(group, {"text": "three"})
+    await expect(badge).to_have_text(re.compile("^1"))
 
 
 async def test_a_line_marks_where_the_unread_begin(tab: Open, party: Party):
@@ -307,6 +327,15 @@ async def test_a_body_of_any_shape_is_shown(tab: Open, party: Party, body: objec
     await expect(one.texts).to_have_count(2)
 
 
+async def test_a_text_from_right_to_left_stands_so_and_its_author_does_not(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    await bob.send(group, {"text": "שלום לכולם!"})
+    one = await tab(alice.user, group)
+    bubble = one.page.locator(".bubble")
+    await expect(bubble).to_have_css("direction", "rtl")
+    await expect(bubble.locator(".author")).to_have_css("direction", "ltr")
+
+
 # Starting, joining and leaving
 
 
@@ -351,6 +380,19 @@ async def test_a_group_is_made_extended_and_left(tab: Open):
     await two.button("Leave").click()
     await expect(two.row(f"group:{name}")).to_have_count(0)
     await expect(two.page.get_by_text("Pick a conversation.")).to_be_visible()
+
+
+async def test_more_members_are_shown_on_demand_each_once(tab: Open, party: Party):
+    group, alice = await party("alice")
+    names = [f"member-{number:03}" for number in range(120)]
+    await alice.request("join", mailbox=group, members=names)
+    one = await tab(alice.user, group)
+    await one.button("Members").click()
+    listed = one.page.locator("#people-list li > span:not(.avatar, .rank)")
+    await expect(listed).to_have_count(100)
+    await one.button("Show more").dblclick()
+    await expect(listed).to_have_text(sorted([alice.user, *names]))
+    await expect(one.button("Show more")).to_be_hidden()
 
 
 async def test_an_open_group_is_joined_by_its_name(tab: Open, party: Party):
@@ -421,9 +463,78 @@ async def test_everything_works_by_keyboard(tab: Open, party: Party):
     await expect(one.button("Recall")).to_be_focused()
     await press("Enter")
     await one.reads("Hi", "Message recalled")
+    await expect(one.page.get_by_role("region", name="Messages")).to_be_focused()
     await press("Escape")
     await expect(one.row(group)).to_be_focused()
     await expect(one.composer).to_be_hidden()
+
+
+async def test_keys_for_an_input_method_do_nothing_else(tab: Open, party: Party):
+    group, alice, _ = await party("alice", "bob")
+    one = await tab(alice.user, group)
+    await one.composer.fill("かな")
+    for key in (
+        {"key": "Enter", "isComposing": True},
+        {"key": "Enter", "keyCode": 229},
+        {"key": "Escape", "isComposing": True},
+    ):
+        await one.composer.evaluate(PRESS, {"bubbles": True, **key})
+    await expect(one.composer).to_be_visible()
+    await expect(one.composer).to_have_value("かな")
+    await expect(one.texts).to_have_count(0)
+
+
+async def test_only_a_click_beside_a_dialog_closes_it(tab: Open):
+    one = await tab(unique("alice"))
+    dialog, mouse = one.page.locator("#new-dialog"), one.page.mouse
+    await one.button("New conversation").click()
+    box = await dialog.bounding_box()
+    await mouse.click(box["x"] + 4, box["y"] + box["height"] / 2)
+    await expect(dialog).to_be_visible()
+    name = one.page.locator("#new-name")
+    await name.fill("bob")
+    await name.hover()
+    await mouse.down()
+    await mouse.move(box["x"] - 20, box["y"] + 40)
+    await mouse.up()
+    await expect(dialog).to_be_visible()
+    await mouse.click(box["x"] - 20, box["y"] + 40)
+    await expect(dialog).to_be_hidden()
+
+
+async def test_a_malformed_address_leads_to_the_list(tab: Open, party: Party):
+    group, alice, _ = await party("alice", "bob")
+    one = await tab(alice.user, group)
+    await one.page.evaluate("location.hash = '#100%'")
+    await expect(one.composer).to_be_hidden()
+    await one.page.reload()
+    await expect(one.row(group)).to_be_visible()
+
+
+async def test_a_page_left_open_over_night_says_yesterday(tab: Open, party: Party):
+    group, alice, bob = await party("alice", "bob")
+    await bob.send(group, {"text": "Good night"})
+    one = await tab(alice.user)
+    at = one.row(group).locator(".row-time")
+    await expect(at).to_have_text(re.compile(":"))
+    await one.page.clock.install(time=time.time())
+    await one.page.reload()
+    await expect(at).to_have_text(re.compile(":"))
+    await one.page.clock.set_system_time(time.time() + 86_400)
+    await one.page.clock.run_for(16_000)
+    await expect(at).to_have_text("Yesterday")
+
+
+async def test_who_leaves_a_group_finds_the_focus_in_the_list(tab: Open, party: Party):
+    group, _, bob = await party("alice", "bob")
+    other = unique("group:h")
+    await bob.request("create", mailbox=other)
+    one = await tab(bob.user, group)
+    await one.button("Members").click()
+    await one.button("Leave group").click()
+    await one.button("Leave").click()
+    await expect(one.row(group)).to_have_count(0)
+    await expect(one.row(other)).to_be_focused()
 
 
 async def test_new_messages_and_the_connection_are_announced(

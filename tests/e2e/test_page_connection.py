@@ -5,8 +5,8 @@ import re
 from playwright.async_api import expect
 
 from tests.e2e.conftest import Open, Party
-from tests.e2e.page_scripts import ARRIVALS
-from tests.e2e.page_tab import Refusing, Wire
+from tests.e2e.page_scripts import ARRIVALS, SLOW_QUEUE
+from tests.e2e.page_tab import Late, Refusing, Wire
 from tests.processes import System
 from tests.records import new_id, unique
 from tests.waiting import soon
@@ -33,6 +33,34 @@ async def test_messages_of_an_absence_arrive_once_and_in_order(tab: Open, party:
     for each in (one, two):
         await each.reads("before", "one", "two", "three", "four", "five")
     await expect(two.message("five")).to_have_attribute("data-state", "sent")
+
+
+async def test_a_conversation_opened_during_an_absence_lacks_nothing_of_it(
+    blank: Open, party: Party, stack: System
+):
+    near, alice, bob = await party("alice", "bob")
+    far = unique("group:g")
+    await bob.request("create", mailbox=far, policy={})
+    await bob.request("join", mailbox=far, members=[alice.user])
+    await alice.expect("joined", mailbox=far)
+    await bob.send(far, {"text": "before"})
+    await bob.send(near, {"text": "loaded"})
+    one = await blank()
+    wire = await Late("sync", passing=1).tap(one)
+    await one.log_in(alice.user, stack.token(alice.user), near)
+    await expect(one.row(far)).to_contain_text("before")
+    await one.reads("loaded")
+    await one.context.set_offline(True)
+    await expect(one.status).to_contain_text("Offline")
+    for text in ("one", "two"):
+        await bob.send(far, {"text": text})
+    await bob.send(near, {"text": "resumed"})
+    await one.show(far)
+    await one.context.set_offline(False)
+    await expect(one.row(near)).to_contain_text("resumed")
+    wire.release()
+    await bob.send(far, {"text": "then"})
+    await one.reads("before", "one", "two", "then")
 
 
 async def test_what_was_not_accepted_yet_survives_a_reload(tab: Open, party: Party):
@@ -75,6 +103,31 @@ async def test_a_message_whose_receipt_was_lost_is_sent_again_but_stands_once(
     await expect(one.message("then this")).to_have_attribute("data-state", "sent")
     assert (await alice.request("history", mailbox=group, after=0))["head"] == 2
     assert len({frame["id"] for frame in wire.of("send")}) == 2
+
+
+async def test_a_message_found_in_the_history_before_the_queue_is_read_stands_once(
+    blank: Open, party: Party, stack: System
+):
+    group, alice, bob = await party("alice", "bob")
+    one = await blank()
+    wire = await Wire().tap(one)
+    await one.log_in(alice.user, stack.token(alice.user), group)
+    wire.lose_answers = wire.lose_events = True
+    await one.say("once")
+    await bob.message(group, 1)
+    wire.lose_events = False
+    await one.page.add_init_script(SLOW_QUEUE)
+    await one.page.reload()
+
+    async def is_sent_again() -> bool:
+        return len(wire.of("send")) >= 2
+
+    await soon(is_sent_again, "the second send")
+    for text in ("then", "and then"):
+        await bob.send(group, {"text": text})
+        await expect(one.texts.last).to_have_text(text)
+    await one.reads("once", "then", "and then")
+    await expect(one.message("once")).to_have_attribute("data-state", "sent")
 
 
 async def test_a_refused_message_is_marked_and_can_be_retried_under_its_id(
