@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -63,6 +64,7 @@ class Watching:
         self._settings = settings
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
+        self._turns: WeakValueDictionary[tuple[Session, str], asyncio.Lock] = WeakValueDictionary()
 
     async def sync(self, session: Session, frame: wire.Sync) -> None:
         """Answer with all mailboxes of the user, and watch them from the heads it names."""
@@ -100,8 +102,9 @@ class Watching:
 
     async def watch(self, session: Session, frame: wire.Watch, opening: Opening) -> None:
         """Watch one mailbox as asked."""
-        await self._loader.finish(opening)
-        await session.resumed(frame.mailbox)
+        async with self._turn(session, frame):
+            await self._loader.finish(opening)
+            await session.resumed(frame.mailbox)
         box = self.readable(session.user, frame.mailbox)
         mode = Mode(frame.mode)
         self._start(session, box, mode)
@@ -119,7 +122,8 @@ class Watching:
 
     async def unwatch(self, session: Session, frame: wire.Watch) -> None:
         """Watch one mailbox no more."""
-        await session.resumed(frame.mailbox)
+        async with self._turn(session, frame):
+            await session.resumed(frame.mailbox)
         session.unwatch(frame.mailbox)
         box = session.user.boxes.get(frame.mailbox)
         is_known = box is not None and box.known and box.is_member
@@ -129,6 +133,10 @@ class Watching:
                 "watching", frame.ref, mailbox=frame.mailbox, epoch=epoch, head=head, mode="off"
             )
         )
+
+    def _turn(self, session: Session, frame: wire.Watch) -> asyncio.Lock:
+        """What a session says of one mailbox holds in that order, whatever has to be asked before."""
+        return self._turns.setdefault((session, frame.mailbox), asyncio.Lock())
 
     async def resume(
         self,

@@ -149,6 +149,23 @@ async def test_who_was_added_while_nobody_answered_is_watching_once_somebody_doe
     await bob.message(group, 1)
 
 
+async def test_of_two_ways_to_watch_a_mailbox_the_last_one_holds_however_late_its_facts_are(
+    house: House, group: str
+):
+    house.pipeline.make(group, "alice", "bob")
+    bob = await house.connect("bob")
+    facts = Held(house.pipeline, asks("facts"))
+    refs = [await bob.post("watch", mailbox=group, mode=mode) for mode in ("live", "off")]
+    await until(lambda: facts.calls)
+    await asyncio.sleep(NOTHING_COMES)
+    facts.let_go()
+    for ref in refs:
+        await bob.answer(ref)
+    house.pipeline.post(group)
+    await asyncio.sleep(NOTHING_COMES)
+    assert bob.seqs(group) == []
+
+
 # Facts
 
 
