@@ -87,10 +87,8 @@ class Pages:
             await self._feeds.extend(view, len(view.posts) + 1)
             posts = view.after(last, limit)
         if posts is not None:
-            top, jsons = view.top, self._in_memory(posts)
-            missing = [post.id for post in posts if post.id not in jsons]
-            jsons |= await self._ask(missing) if missing else {}
-            return self._shown(session, view, top, posts, jsons, last)
+            top, known = view.top, {post.id: self._feeds.outboxes.read(post) for post in posts}
+            return self._shown(session, view, top, posts, await self._filled(known), last)
         found, _ = await self._feeds.read(user, last, limit)
         return self._deeper(session, _cut(found.posts, found.last))
 
@@ -164,7 +162,7 @@ class Pages:
         end = None if view.ends_with(posts) else posts[-1].id
         for number, post in enumerate(posts):
             json = jsons.get(post.id)
-            if json is None or post.gone:
+            if not json or post.gone:
                 continue
             size += len(json)
             if found and size > PAGE_BYTES:
@@ -198,6 +196,21 @@ class Pages:
     def _in_memory(self, posts: Sequence[Post]) -> dict[PostId, bytes]:
         read = self._feeds.outboxes.read
         return {post.id: json for post in posts if (json := read(post)) is not None}
+
+    async def _filled(self, known: Mapping[PostId, bytes | None]) -> dict[PostId, bytes]:
+        """The JSON of posts, empty where one doesn't stand: what is missing (None) is asked for.
+
+        Who looks may have been told of what has changed meanwhile, so that counts.
+        """
+        jsons, find = dict(known), self._feeds.outboxes.find
+        while missing := [post for post, json in jsons.items() if json is None]:
+            others = [found for post in jsons if post not in missing and (found := find(post))]
+            before = [post.at for post in others]
+            jsons |= dict.fromkeys(missing, b"") | await self._ask(missing)
+            for post, at in zip(others, before, strict=True):
+                if post.gone or post.at != at:
+                    jsons[post.id] = b"" if post.gone else self._feeds.outboxes.read(post)
+        return {post: json or b"" for post, json in jsons.items()}
 
     async def _ask(self, posts: Sequence[PostId]) -> dict[PostId, bytes]:
         outboxes = self._feeds.outboxes
@@ -241,10 +254,7 @@ class Pages:
             found = self._feeds.outboxes.find(post)
             if found is None or not found.gone:
                 known[post] = self._feeds.outboxes.read(found) if found else None
-        missing = [post for post, json in known.items() if json is None]
-        asked = await self._ask(missing) if missing else {}
-        jsons = ((post, json or asked.get(post)) for post, json in known.items())
-        return {post: json for post, json in jsons if json}
+        return {post: json for post, json in (await self._filled(known)).items() if json}
 
     def _rank(self, post: Post) -> tuple[int, Place]:
         if not post.state:

@@ -75,6 +75,28 @@ async def test_a_page_that_memory_has_no_bodies_for_asks_for_them(feeds_of):
     assert set(house.pipeline.asked) == {"posts"}
 
 
+@pytest.mark.parametrize("order", ["time", "state"])
+@pytest.mark.parametrize(
+    ("change", "bodies"),
+    [({"kind": "edit", "body": 3}, [3, {"n": 1}]), ({"kind": "delete"}, [{"n": 1}])],
+    ids=["edit", "delete"],
+)
+async def test_a_page_is_as_new_as_what_its_reader_was_told_while_bodies_were_asked_for(
+    feeds_of, order, change, bodies
+):
+    house = await feeds_of(feed_bytes=1)
+    eva = await house.connect("eva")
+    await follow(eva, "ann")
+    house.pipeline.post("ann", 2)
+    await eva.request("feed")
+    house.pipeline.slow = ("posts", "author:ann")
+    page = asyncio.ensure_future(eva.request("feed", order=order))
+    await until(lambda: house.pipeline.has_late_answers)
+    house.pipeline.act(author="ann", seq=2, **change)
+    house.pipeline.answer_late()
+    assert [post["body"] for post in (await page)["posts"]] == bodies
+
+
 async def test_the_feed_that_was_read_longest_ago_leaves_memory(feeds_of):
     house = await feeds_of(feed_views=2)
     readers = [await house.connect(f"reader{number}") for number in range(3)]
