@@ -116,7 +116,14 @@ def is_member() -> bool:
 def watch_lifeline(stopping: asyncio.Event) -> None:
     """Leave when the parent is gone, however it ended."""
     if is_member():
-        asyncio.get_running_loop().add_reader(int(os.environ[LIFELINE]), stopping.set)
+        loop, descriptor = asyncio.get_running_loop(), int(os.environ[LIFELINE])
+
+        def leave() -> None:
+            # It reads as ended from here on: looked at still, it would keep the loop from all rest.
+            loop.remove_reader(descriptor)
+            stopping.set()
+
+        loop.add_reader(descriptor, leave)
 
 
 @contextmanager
