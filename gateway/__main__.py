@@ -19,6 +19,7 @@ from gateway.door import listen
 from gateway.errors import CANNOT_START, CannotStart
 from gateway.http import monitor_app, web_app
 from gateway.key_file import KeyFile
+from gateway.limits import allow_files
 from gateway.processes import (
     LIFELINE,
     STOP_SIGNALS,
@@ -46,6 +47,7 @@ def main() -> int:
         tls = tls_context(settings)
         set_up_logs(json=settings.log_json)
         warn_of_unknown_variables()
+        warn_of_few_files(settings.connections)
         if processes > 1:
             return supervise(settings, processes)
         return uvloop.run(serve(settings, tokens, tls))
@@ -129,6 +131,13 @@ def warn_of_unknown_variables() -> None:
     unknown = unknown_variables(Settings, Pipeline, others=(LIFELINE, "READCAST_DATA"))
     if unknown and not is_member():
         log.warning("nothing reads these variables", names=unknown)
+
+
+def warn_of_few_files(connections: int) -> None:
+    """Have open files for all connections; where the system gives fewer, sockets beyond are cut off unseen."""
+    enough = allow_files(connections)
+    if enough < connections and not is_member():
+        log.warning("too few open files (ulimit -n)", connections=connections, enough_for=enough)
 
 
 def stop_signal() -> asyncio.Event:

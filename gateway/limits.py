@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import resource
 from collections import Counter
 
 from gateway.addresses import is_loopback
 
 PER_ADDRESS = 1_000
 """Sockets of one address, unless a limit is set. Those of this machine itself are not counted then."""
+
+
+SPARE_FILES = 200
+"""Open files of a process besides its clients' sockets: those to brokers, and what waits to be turned away."""
+
+
+def allow_files(connections: int) -> int:
+    """Let this process open as many files as so many connections take, and return for how many that is enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        except (OSError, ValueError):
+            # Systems may have a further limit, which no process is told.
+            allowed = soft
+    return max(0, min(connections, allowed - SPARE_FILES))
 
 
 class TokenBucket:

@@ -1,8 +1,12 @@
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.limits import PER_ADDRESS, Connections, FrameRate, Quota, TokenBucket
+from tests.processes import ROOT
 
 
 def test_a_burst_passes_and_the_next_waits():
@@ -89,3 +93,25 @@ def test_sockets_of_this_machine_are_counted_only_under_a_limit_that_was_set():
     chosen = Connections(total=9, per_address=1, per_user=9)
     assert chosen.arrive("127.0.0.1")
     assert not chosen.arrive("127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "connections", "enough", "files"),
+    [
+        (100, 2_000, 1_000, 1_000, 1_200),
+        (100, 700, 1_000, 500, 700),
+        (100, 150, 1_000, 0, 150),
+        (2_000, 2_000, 1_000, 1_000, 2_000),
+    ],
+)
+def test_files_are_allowed_for_all_connections_as_far_as_the_system_lets_us(
+    soft, hard, connections, enough, files
+):
+    program = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+from gateway.limits import allow_files
+print(allow_files({connections}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == [str(enough), str(files)]
