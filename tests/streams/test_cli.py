@@ -11,7 +11,8 @@ import pytest
 
 import streams.pipeline  # noqa: F401  registers the commands
 from streams import cli
-from streams.console import checked, console
+from streams.console import NO_ANSWER, checked, console
+from streams.feeds import cli as feeds
 from streams.public.cli import table_of_entries
 from tests.records import new_id
 
@@ -78,3 +79,24 @@ async def test_of_a_long_file_only_what_is_on_its_way_is_in_memory():
 
     await cli._send_file(Client(), io.BytesIO((orjson.dumps(command) + b"\n") * 1_000))
     assert most < 10
+
+
+class Silence:
+    """A pipeline without a worker."""
+
+    async def ask(self, command):
+        raise TimeoutError
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ({"type": "outbox", "what": "author"}, NO_ANSWER),
+        ({"type": "delete", "id": "1"}, NO_ANSWER),
+        ({"type": "post", "id": "1"}, f"{NO_ANSWER} Repeat it with --id 1: it is carried out once"),
+    ],
+)
+async def test_no_answer_is_a_clear_error(command, message):
+    with pytest.raises(click.ClickException) as failed:
+        await feeds._answer(Silence(), command)
+    assert failed.value.message == message
