@@ -6,7 +6,7 @@ from typing import Any
 
 from faust.cli import AppCommand, argument, option
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from streams.client import PipelineClient
 from streams.console import (
@@ -153,7 +153,7 @@ async def feed(
             fail(f"{error.code}: {error.message}")
     console.print(_table_of_posts(page.posts))
     if page.last is not None:
-        console.print(f"more: --last-id {format_id(page.last)}")
+        console.print(f"more: --last-id {format_id(page.last)}", soft_wrap=True)
 
 
 def _check_page(user: str | None, author: str | None, limit: int) -> None:
@@ -174,7 +174,8 @@ async def _page(
 
 
 def _table_of_posts(posts: list[Message]) -> Table:
-    table = Table("id", "state", "body", box=None)
+    # An id is for `--last-id`: a long body takes no part of it.
+    table = Table(Column("id", no_wrap=True, overflow="fold"), "state", "body", box=None)
     for row in posts:
         table.add_row(format_id(post_id(row)), row.state, escape(bytes(row.body).decode()))
     return table

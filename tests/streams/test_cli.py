@@ -8,12 +8,14 @@ from weakref import WeakSet
 import click
 import orjson
 import pytest
+from msgspec import Raw
 
 import streams.pipeline  # noqa: F401  registers the commands
 from streams import cli
 from streams.console import NO_ANSWER, checked, console
 from streams.feeds import cli as feeds
 from streams.public.cli import table_of_entries
+from tables.rows import ORIGIN, Message
 from tests.records import new_id
 
 FACT = {"mailbox": "group:g", "head": 1, "members": 1, "closed": False}
@@ -34,6 +36,13 @@ def test_bodies_are_shown_as_they_are(text):
 def test_titles_are_shown_as_they_are():
     entry = {"seq": 1, "kind": "publish", "by": "olga", "title": "[/b] 50 % [off]"}
     assert "[/b] 50 % [off]" in printed(lambda: console.print(table_of_entries([entry])))
+
+
+def test_ids_of_posts_are_shown_whole_however_long_their_bodies_are():
+    body = Raw(orjson.dumps("hi all " * 90))
+    post = Message(ORIGIN, 17, new_id(), "alice_in_wonder.land", 1795490985871, body)
+    shown = printed(lambda: console.print(feeds._table_of_posts([post])))
+    assert "1795490985871-17-alice_in_wonder.land " in shown
 
 
 @pytest.mark.parametrize(("members", "more"), [(4, "and 3 more"), (1, "")])
