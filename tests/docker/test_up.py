@@ -20,9 +20,9 @@ def up(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     del sys.modules["up"]
 
 
-def test_port_0_is_any_that_is_free(up, monkeypatch):
-    monkeypatch.setenv("READCAST_GATEWAY_PORT", "0")
-    assert int(up.choose_port("READCAST_GATEWAY_PORT", 8080)) > 1_024
+def test_port_0_is_any_that_is_free(up):
+    given = {"READCAST_GATEWAY_PORT": "0"}
+    assert int(up.choose_port(given, "READCAST_GATEWAY_PORT", 8080)) > 1_024
 
 
 def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(up, monkeypatch):

@@ -12,12 +12,13 @@ from msgspec import Raw
 
 import streams.pipeline  # noqa: F401  registers the commands
 from streams import cli
-from streams.console import NO_ANSWER, checked, console
+from streams.console import NO_ANSWER, checked, console, order
 from streams.feeds import cli as feeds
 from streams.public.cli import table_of_entries
 from tables.rows import ORIGIN, Message
 from tests.records import new_id
 
+ID = "00000000-0000-4000-8000-000000000001"
 FACT = {"mailbox": "group:g", "head": 1, "members": 1, "closed": False}
 
 
@@ -93,19 +94,28 @@ async def test_of_a_long_file_only_what_is_on_its_way_is_in_memory():
 class Silence:
     """A pipeline without a worker."""
 
-    async def ask(self, command):
+    def __init__(self, settings):
+        """As a client of one with these settings."""
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        """Nothing to close."""
+
+    async def ask(self, command, partition):
         raise TimeoutError
 
 
 @pytest.mark.parametrize(
-    ("command", "message"),
+    ("kind", "fields", "again", "hint"),
     [
-        ({"type": "outbox", "what": "author"}, NO_ANSWER),
-        ({"type": "delete", "id": "1"}, NO_ANSWER),
-        ({"type": "post", "id": "1"}, f"{NO_ANSWER} Repeat it with --id 1: it is carried out once"),
+        ("post", {"body": 1}, True, f" Repeat it with --id {ID}: it is carried out once"),
+        ("delete", {"seq": 1}, False, ""),
     ],
 )
-async def test_no_answer_is_a_clear_error(command, message):
+async def test_no_answer_is_a_clear_error(monkeypatch, kind, fields, again, hint):
+    monkeypatch.setattr("streams.console.PipelineClient", Silence)
     with pytest.raises(click.ClickException) as failed:
-        await feeds._answer(Silence(), command)
-    assert failed.value.message == message
+        await order(kind, "author:ann", "ann", fields, ID, again=again)
+    assert failed.value.message == NO_ANSWER + hint
