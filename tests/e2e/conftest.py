@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.e2e.client import Client
-from tests.e2e.page_tab import CHROMIUM, QUIET, Tab
+from tests.e2e.page_tab import CHROMIUM, QUIET, Tab, Wire
 from tests.processes import Gateway, System
 from tests.records import unique
 
@@ -191,6 +191,18 @@ def tab(blank: Open, stack: System) -> Open:
         return await (await blank(**options)).log_in(user, stack.token(user), mailbox)
 
     return tab
+
+
+@pytest.fixture
+def tapped(blank: Open, stack: System) -> Open:
+    """tapped(wire, user, mailbox=""): a tab with the page, logged in, whose events go through a wire."""
+
+    async def tapped(wire: Wire, user: str, mailbox: str = "") -> Tab:
+        one = await blank()
+        await wire.tap(one)
+        return await one.log_in(user, stack.token(user), mailbox)
+
+    return tapped
 
 
 @pytest.fixture

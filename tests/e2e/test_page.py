@@ -210,14 +210,11 @@ async def scroll_to_the_beginning(tab: Tab) -> None:
     await soon(begun, "the beginning is loaded")
 
 
-async def test_what_loads_while_one_jumps_to_the_end_leaves_no_hole(
-    blank: Open, party: Party, stack: System
-):
+async def test_what_loads_while_one_jumps_to_the_end_leaves_no_hole(tapped: Open, party: Party):
     group, alice, *others = await party("alice", "bob", "carol", "dave", **FAST)
     lines = await fill(group, others, KEPT + 200)
-    one = await blank()
-    wire = await Late("history", passing=12).tap(one)
-    await one.log_in(alice.user, stack.token(alice.user), group)
+    wire = Late("history", passing=12)
+    one = await tapped(wire, alice.user, group)
     scroll = one.page.locator("#scroll")
 
     async def asks() -> bool:
@@ -537,13 +534,10 @@ async def test_who_leaves_a_group_finds_the_focus_in_the_list(tab: Open, party: 
     await expect(one.row(other)).to_be_focused()
 
 
-async def test_new_messages_and_the_connection_are_announced(
-    blank: Open, party: Party, stack: System
-):
+async def test_new_messages_and_the_connection_are_announced(tapped: Open, party: Party):
     group, alice, bob = await party("alice", "bob")
-    one = await blank()
-    wire = await Wire().tap(one)
-    await one.log_in(alice.user, stack.token(alice.user), group)
+    wire = Wire()
+    one = await tapped(wire, alice.user, group)
     await bob.send(group, {"text": "Listen"})
     live = one.page.locator("[aria-live=polite]")
     await expect(live).to_have_text(f"{bob.user}: Listen")

@@ -36,7 +36,7 @@ async def test_messages_of_an_absence_arrive_once_and_in_order(tab: Open, party:
 
 
 async def test_a_conversation_opened_during_an_absence_lacks_nothing_of_it(
-    blank: Open, party: Party, stack: System
+    tapped: Open, party: Party
 ):
     near, alice, bob = await party("alice", "bob")
     far = unique("group:g")
@@ -45,9 +45,8 @@ async def test_a_conversation_opened_during_an_absence_lacks_nothing_of_it(
     await alice.expect("joined", mailbox=far)
     await bob.send(far, {"text": "before"})
     await bob.send(near, {"text": "loaded"})
-    one = await blank()
-    wire = await Late("sync", passing=1).tap(one)
-    await one.log_in(alice.user, stack.token(alice.user), near)
+    wire = Late("sync", passing=1)
+    one = await tapped(wire, alice.user, near)
     await expect(one.row(far)).to_contain_text("before")
     await one.reads("loaded")
     await one.context.set_offline(True)
@@ -86,12 +85,11 @@ async def test_what_was_not_accepted_yet_survives_a_reload(tab: Open, party: Par
 
 
 async def test_a_message_whose_receipt_was_lost_is_sent_again_but_stands_once(
-    tab: Open, blank: Open, party: Party, stack: System
+    tab: Open, tapped: Open, party: Party
 ):
     group, alice, bob = await party("alice", "bob")
-    one = await blank()
-    wire = await Wire().tap(one)
-    await one.log_in(alice.user, stack.token(alice.user), group)
+    wire = Wire()
+    one = await tapped(wire, alice.user, group)
     wire.lose_answers = wire.lose_events = True
     await one.say("once")
     await bob.message(group, 1)
@@ -106,12 +104,11 @@ async def test_a_message_whose_receipt_was_lost_is_sent_again_but_stands_once(
 
 
 async def test_a_message_found_in_the_history_before_the_queue_is_read_stands_once(
-    blank: Open, party: Party, stack: System
+    tapped: Open, party: Party
 ):
     group, alice, bob = await party("alice", "bob")
-    one = await blank()
-    wire = await Wire().tap(one)
-    await one.log_in(alice.user, stack.token(alice.user), group)
+    wire = Wire()
+    one = await tapped(wire, alice.user, group)
     wire.lose_answers = wire.lose_events = True
     await one.say("once")
     await bob.message(group, 1)
@@ -131,12 +128,11 @@ async def test_a_message_found_in_the_history_before_the_queue_is_read_stands_on
 
 
 async def test_a_refused_message_is_marked_and_can_be_retried_under_its_id(
-    blank: Open, party: Party, stack: System
+    tapped: Open, party: Party
 ):
     group, alice, bob = await party("alice", "bob")
-    one = await blank()
-    wire = await Wire().tap(one)
-    await one.log_in(bob.user, stack.token(bob.user), group)
+    wire = Wire()
+    one = await tapped(wire, bob.user, group)
     await alice.request("policy", mailbox=group, policy={"post": "admins"})
     await one.say("May I?")
     await expect(one.message("May I?")).to_have_attribute("data-state", "failed")
@@ -150,11 +146,10 @@ async def test_a_refused_message_is_marked_and_can_be_retried_under_its_id(
 # The connection
 
 
-async def test_a_lost_connection_comes_back_by_itself(blank: Open, party: Party, stack: System):
+async def test_a_lost_connection_comes_back_by_itself(tapped: Open, party: Party):
     group, alice, bob = await party("alice", "bob")
-    one = await blank()
-    wire = await Wire().tap(one)
-    await one.log_in(alice.user, stack.token(alice.user), group)
+    wire = Wire()
+    one = await tapped(wire, alice.user, group)
     await bob.send(group, {"text": "first"})
     await one.reads("first")
     for number in range(3):
@@ -167,13 +162,10 @@ async def test_a_lost_connection_comes_back_by_itself(blank: Open, party: Party,
     assert seq == 3
 
 
-async def test_a_list_for_which_there_was_no_answer_is_asked_for_again(
-    blank: Open, party: Party, stack: System
-):
+async def test_a_list_for_which_there_was_no_answer_is_asked_for_again(tapped: Open, party: Party):
     group, alice, bob = await party("alice", "bob")
-    one = await blank()
-    wire = await Refusing("sync", times=1).tap(one)
-    await one.log_in(alice.user, stack.token(alice.user))
+    wire = Refusing("sync", times=1)
+    one = await tapped(wire, alice.user)
     await expect(one.row(group)).to_be_visible()
     wire.times = 1
     await wire.close(1012)
@@ -214,13 +206,10 @@ async def test_a_leaving_gateway_is_left_when_it_says(blank: Open, stack: System
     await one.connected()
 
 
-async def test_a_gap_is_filled_before_anything_later_is_shown(
-    blank: Open, party: Party, stack: System
-):
+async def test_a_gap_is_filled_before_anything_later_is_shown(tapped: Open, party: Party):
     group, alice, bob = await party("alice", "bob")
-    one = await blank()
-    wire = await Wire().tap(one)
-    await one.log_in(alice.user, stack.token(alice.user), group)
+    wire = Wire()
+    one = await tapped(wire, alice.user, group)
     await bob.send(group, {"text": "one"})
     await one.reads("one")
     wire.lose_events = True
@@ -244,13 +233,10 @@ async def test_no_order_of_arrival_shows_a_hole_or_a_message_twice(blank: Open, 
     assert await one.page.evaluate(ARRIVALS) == []
 
 
-async def test_a_conversation_that_cannot_be_resumed_is_loaded_anew(
-    blank: Open, party: Party, stack: System
-):
+async def test_a_conversation_that_cannot_be_resumed_is_loaded_anew(tapped: Open, party: Party):
     group, alice, bob = await party("alice", "bob")
-    one = await blank()
-    wire = await Wire().tap(one)
-    await one.log_in(alice.user, stack.token(alice.user), group)
+    wire = Wire()
+    one = await tapped(wire, alice.user, group)
     await bob.send(group, {"text": "one"})
     await one.reads("one")
     wire.lose_events = True

@@ -11,7 +11,6 @@ from tests.e2e.client import Client
 from tests.e2e.conftest import Connect, Open, Party
 from tests.e2e.page_scripts import CONTRASTS
 from tests.e2e.page_tab import PHONE, Tab, Wire
-from tests.processes import System
 from tests.records import new_id, unique
 from tests.waiting import soon
 
@@ -36,13 +35,10 @@ def badge(tab: Tab) -> Locator:
     return tab.row("notices").locator(".badge")
 
 
-async def test_a_notice_is_shown_once_and_found_again(
-    blank: Open, operate: Connect, party: Party, stack: System
-):
+async def test_a_notice_is_shown_once_and_found_again(tapped: Open, operate: Connect, party: Party):
     group, alice, _ = await party("alice", "bob")
-    one = await blank()
-    wire = await Wire().tap(one)
-    await one.log_in(alice.user, stack.token(alice.user), group)
+    wire = Wire()
+    one = await tapped(wire, alice.user, group)
     await expect(one.composer).to_be_focused()
     receipt = await publish(await operate(), alice.user)
     await expect(cards(one)).to_contain_text("Good news")

@@ -7,6 +7,7 @@ import pytest
 
 from streams import commands
 from tables.rows import Reach
+from tests.e2e.client import Client
 from tests.gateway.conftest import House, Open
 from tests.gateway.fakes import until
 from tests.gateway.pipeline import Pipeline
@@ -206,12 +207,18 @@ async def test_a_touch_that_is_ahead_of_the_board_is_shown_when_its_entry_has_co
     assert (shown(alice), repeated(alice)) == ([], [1])
 
 
-async def test_a_touch_without_an_answer_is_tried_again(house_of: Open):
+async def with_a_silent_touch(house_of: Open) -> tuple[House, Client, Client]:
+    """A house, its operator and alice, whose touch by a publish has no answer yet."""
     house = await house_of(request_seconds=0.3)
     olga, alice = await operator(house), await house.synced("alice")
     house.pipeline.silent_touches = True
     await publish(olga)
     await until(lambda: bool(touches(house)))
+    return house, olga, alice
+
+
+async def test_a_touch_without_an_answer_is_tried_again(house_of: Open):
+    house, _, alice = await with_a_silent_touch(house_of)
     house.pipeline.silent_touches = False
     await alice.expect("notice", publish=1)
     await quiet(house, alice)
@@ -219,11 +226,7 @@ async def test_a_touch_without_an_answer_is_tried_again(house_of: Open):
 
 
 async def test_a_touch_whose_answer_is_lost_is_told_by_its_row(house_of: Open):
-    house = await house_of(request_seconds=0.3)
-    olga, alice = await operator(house), await house.synced("alice")
-    house.pipeline.silent_touches = True
-    await publish(olga)
-    await until(lambda: bool(touches(house)))
+    house, _, alice = await with_a_silent_touch(house_of)
     house.pipeline.decide(msgspec.structs.replace(touches(house)[0], reply=None))
     await alice.expect("notice", publish=1)
     await quiet(house, alice)
@@ -231,11 +234,7 @@ async def test_a_touch_whose_answer_is_lost_is_told_by_its_row(house_of: Open):
 
 
 async def test_a_touch_that_is_recorded_after_it_was_given_up_is_shown(house_of: Open):
-    house = await house_of(request_seconds=0.3)
-    olga, alice = await operator(house), await house.synced("alice")
-    house.pipeline.silent_touches = True
-    await publish(olga)
-    await until(lambda: bool(touches(house)))
+    house, olga, alice = await with_a_silent_touch(house_of)
     await quiet(house, alice)
     await publish(olga)
     await until(lambda: len(touches(house)) == 2)
