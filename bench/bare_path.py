@@ -21,11 +21,13 @@ from bench.paths import PYTHON
 from bench.processes import Process, free_port, listens
 from bench.raw_socket import HOST
 from bench.topics import PARTITIONS
-from readcast.frames import FINAL, MEDIUM, TEXT
+from gateway.codecs import Json
+from gateway.forms import Form
 
 COMMANDS = "bare-path-commands"
 LOG = "bare-path-log"
 READY_SECONDS = 30
+FORM = Form(Json(), window=0)
 
 
 @contextmanager
@@ -82,7 +84,7 @@ async def relay(bootstrap: str, port: int) -> None:
         await runner.setup()
         await web.TCPSite(runner, HOST, port).start()
         async for record in consumer:
-            frame = text_frame(b'[{"op":"message",' + record.value[1:] + b"]")
+            (frame,) = FORM.frames([b'{"op":"message",' + record.value[1:]])
             for transport in watching[record.key]:
                 if not transport.is_closing():
                     transport.write(frame)
@@ -96,11 +98,6 @@ def reading(bootstrap: str, topic: str) -> AIOKafkaConsumer:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
     return consumer
-
-
-def text_frame(payload: bytes) -> bytes:
-    """A server's frame of 126 to 65,535 bytes."""
-    return bytes((FINAL | TEXT, MEDIUM)) + len(payload).to_bytes(2) + payload
 
 
 if __name__ == "__main__":
