@@ -34,6 +34,7 @@ from tables.tasks import end
 log = structlog.get_logger(__name__)
 
 _BATCH_RECORDS = 2_000
+_LONG = 256
 _WAITING_HIGH = 32 << 20
 _WAITING_LOW = 8 << 20
 _RECORD_OVERHEAD = 200
@@ -72,9 +73,10 @@ class Lane:
     then is what its successor decides too.
     """
 
-    def __init__(self, app: Any, line: Line, partition: int) -> None:
+    def __init__(self, app: Any, line: Line, partition: int, turn: asyncio.Lock) -> None:
         self._app = app
         self._line = line
+        self._turn = turn
         self._number = partition
         self._tp = TP(line.topic, partition)
         self._home = Home(partition, app.settings.partitions)
@@ -291,6 +293,8 @@ class Lane:
         """Decide as many records as make a batch, log, then keep, then forward; returns how many."""
         partition = self._partition
         await self._forward_log()
+        if len(records) > _LONG:
+            await self._take_turn()
         sender: Sender = self._app.sender
         batch = Batch(self._line.agent, partition, self._home)
         done = batch.decide(records)
@@ -316,6 +320,11 @@ class Lane:
             await sender.replies(some)
         self._metrics.observe(records, batch)
         return done
+
+    async def _take_turn(self) -> None:
+        """Wait until what other lanes have logged is on its way, so that Kafka works while this one decides."""
+        async with self._turn:
+            await asyncio.sleep(0)
 
     async def _forward(self, entries: Iterable[Entry], next_offset: int) -> None:
         """Forward rows of the log up to `next_offset` to the gateways that want them."""
@@ -366,6 +375,7 @@ class Lanes:
         self._app = app
         self._lines = {line.topic: line for line in lines}
         self._lanes: dict[TP, Lane] = {}
+        self._turn = asyncio.Lock()
         self._may_start = False
 
     def __len__(self) -> int:
@@ -386,7 +396,7 @@ class Lanes:
         for number in sorted(partitions):
             tp = TP(line.topic, number)
             if tp not in self._lanes:
-                self._lanes[tp] = Lane(self._app, line, number)
+                self._lanes[tp] = Lane(self._app, line, number, self._turn)
 
     async def stop_all(self) -> None:
         """End all lanes: the generation is over."""
