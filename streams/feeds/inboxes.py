@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.feeds.order import place
-from tables.keys import parse_key
+from tables.keys import split_key
 from tables.overlay import Overlay, Row
 from tables.rows import Follow, Inbox, PostId, Reference, Snapshot
 
@@ -25,6 +25,7 @@ SNAPSHOTS = 4
 """Snapshots that are kept for a user: a further one displaces the oldest."""
 
 _KEYS = 100_000
+_POSTS = 1_000
 _END = 10**16 - 1
 
 decode_follow = msgspec.json.Decoder(Follow).decode
@@ -58,15 +59,21 @@ def followed_key(user: str) -> bytes:
     return f"\0f/{user}".encode()
 
 
+@lru_cache(_KEYS)
 def order_prefix(user: str) -> bytes:
     """What all order keys of a user begin with."""
     return f"\0p/{user}/".encode()
 
 
+@lru_cache(_POSTS)
+def _order_suffix(post: PostId) -> bytes:
+    ts, seq, author = post
+    return f"{_END - ts:016d}/{_END - seq:016d}/{author}".encode()
+
+
 def order_key(user: str, post: PostId) -> bytes:
     """Key of a reference by its place: keys sort in the order of feeds."""
-    ts, seq, author = post
-    return b"\0p/%b/%016d/%016d/%b" % (user.encode(), _END - ts, _END - seq, author.encode())
+    return order_prefix(user) + _order_suffix(post)
 
 
 def post_of(order: bytes) -> PostId:
@@ -98,17 +105,18 @@ def decode(key: bytes, kind: str, value: bytes) -> Follow | Reference | Inbox | 
 
 def derive(rows: Overlay, key: bytes, row: Row | None) -> None:
     """Bring the derived keys in line with a row that is about to be put (None: removed)."""
-    user, kind, _ = parse_key(key)
+    user, kind, name = split_key(key)
     if kind == "i":
-        _derive_reference(rows, user, key, row)  # type: ignore[arg-type]
+        _derive_reference(rows, user, key, int(name), row)  # type: ignore[arg-type]
     elif kind == "b" and isinstance(row, Inbox):
         _derive_box(rows, user, Box(row.number, row.floor, row.seen))
     elif kind == "f":
         _derive_followed(rows, user, key, row)  # type: ignore[arg-type]
 
 
-def _derive_reference(rows: Overlay, user: str, key: bytes, row: Reference | None) -> None:
-    slot = int(parse_key(key).name)
+def _derive_reference(
+    rows: Overlay, user: str, key: bytes, slot: int, row: Reference | None
+) -> None:
     # In the first round of the ring nothing is displaced.
     before = None if row is not None and row.number == slot else rows.find(key, decode_reference)
     if before is not None:

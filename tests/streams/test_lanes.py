@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
 import msgspec
@@ -88,8 +89,9 @@ class Table:
             await asyncio.Event().wait()
 
 
-def lane_of(app, table, number):
-    return Lane(app, Line("commands", agent(), table, lambda key: None, SWEEP), number)
+def lane_of(app, table, number, turn=None):
+    line = Line("commands", agent(), table, lambda key: None, SWEEP)
+    return Lane(app, line, number, turn or asyncio.Lock())
 
 
 async def test_a_lane_that_has_nothing_to_do_says_where_it_stands():
@@ -233,6 +235,32 @@ async def test_a_table_whose_log_has_lost_its_tail_is_rebuilt_though_new_rows_ma
         finally:
             await lane.stop()
         assert rebuild(tmp_path, log.records)[0] == contents(partition)
+
+
+async def test_what_one_lane_has_logged_goes_out_before_another_decides_a_long_batch(tmp_path):
+    happened = []
+
+    class Logged(LogTable):
+        async def send_batch(self, batch, topic, partition):
+            happened.append("logged")
+            asyncio.get_running_loop().call_soon(happened.append, "out")
+            return await super().send_batch(batch, topic, partition)
+
+    create = {"type": "create", "mailbox": GROUP, "by": "ann", "id": ID + "0"}
+    turn = asyncio.Lock()
+    async with AsyncExitStack() as used:
+        for number in range(2):
+            app = App()
+            app.mark_done = lambda *_: None
+            app.producer = Logged(used.enter_context(opened(tmp_path / str(number))), Log())
+            lane = lane_of(app, app.producer, number, turn)
+            used.push_async_callback(lane.stop)
+            lane._home = None
+            lane.offer(records_of([(0, create)] * 1_000, COMMITTED))
+        async with asyncio.timeout(10):
+            while len(happened) < 4:
+                await asyncio.sleep(0)
+    assert happened == ["logged", "out"] * 2
 
 
 async def test_the_mark_of_a_transaction_is_looked_at_once(monkeypatch):

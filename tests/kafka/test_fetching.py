@@ -1,0 +1,57 @@
+"""What the worker's consumer is given, and when."""
+
+import asyncio
+import uuid
+from contextlib import AsyncExitStack
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+
+from streams.pipeline import Pipeline
+from streams.settings import Settings
+
+PREFETCHED_SECONDS = 0.3
+
+
+def topic_of_two(broker: str) -> list[TopicPartition]:
+    name = f"two-{uuid.uuid4()}"
+    admin = KafkaAdminClient(bootstrap_servers=broker)
+    try:
+        admin.create_topics([NewTopic(name, 2, 1)])
+    finally:
+        admin.close()
+    return [TopicPartition(name, number) for number in range(2)]
+
+
+async def test_a_partition_that_was_left_out_of_a_fetch_is_not_read_after_another_has_come(broker):
+    busy, quiet = topic_of_two(broker)
+    loop = asyncio.get_running_loop()
+    settings = Settings(KAFKA_BOOTSTRAP_SERVERS=broker)
+    consumer = Pipeline(settings).consumer._thread._create_consumer(loop)
+    async with AsyncExitStack() as started, asyncio.timeout(30):
+        producer = AIOKafkaProducer(bootstrap_servers=broker)
+        for client in (producer, consumer):
+            await client.start()
+            started.push_async_callback(client.stop)
+        consumer.assign([busy, quiet])
+        for tp in (busy, quiet):
+            await consumer.seek_to_beginning(tp)
+
+        async def send(tp):
+            await producer.send_and_wait(tp.topic, b"", partition=tp.partition)
+
+        async def taken():
+            while not (found := await consumer.getmany(timeout_ms=1_000)):
+                pass
+            return list(found)
+
+        await send(busy)
+        # What has come stays with the client for so long that it goes on with the other partition alone.
+        await asyncio.sleep(PREFETCHED_SECONDS)
+        assert await taken() == [busy]
+        await send(busy)
+        later = asyncio.create_task(asyncio.sleep(3 * PREFETCHED_SECONDS, None))
+        later.add_done_callback(lambda _: asyncio.ensure_future(send(quiet)))
+        assert await taken() == [busy]
+        await later
