@@ -17,6 +17,9 @@ from kafka.errors import KafkaError
 from kafka.partitioner import murmur2
 
 COMMANDS = ("mailbox-commands", "user-commands")
+FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
+"""A policy under which nobody who sends is too fast."""
+
 MAX_RECORD = 4 << 20
 BACK_SECONDS = 30
 

@@ -1,6 +1,7 @@
 /** Who the user is: the log-in screen, and what is remembered for this tab. */
 
 import { byId, h } from "./dom.js";
+import { forgetOthers } from "./drafts.js";
 import { avatar } from "./format.js";
 
 /** The role that the tokens of this page must claim, if any. */
@@ -22,14 +23,16 @@ export async function logIn() {
 }
 
 /**
- * Forget the session and go back to the log-in screen.
+ * Forget the session and go back to the log-in screen. What was written stays unless the user asked for it.
  * @param {import('./readcast.js').Client} client
  * @param {string} [reason] shown there
  */
 export function logOut(client, reason = "") {
   client.close();
-  sessionStorage.clear();
-  if (reason) sessionStorage.setItem(REASON, reason);
+  if (reason) {
+    forgetOthers();
+    sessionStorage.setItem(REASON, reason);
+  } else sessionStorage.clear();
   location.replace(location.pathname);
 }
 

@@ -2,6 +2,7 @@
 
 import { bubble, failure, separator } from "./bubbles.js";
 import { announce, byId, fit, h, icon, isComposing, keepingPlace, reconcile } from "./dom.js";
+import { Drafts } from "./drafts.js";
 import { avatar, day, kind, plural, text, title } from "./format.js";
 
 /** Messages of one author within this time stand together. */
@@ -18,7 +19,7 @@ export class Thread {
   #chat;
   #outbox;
   #confirm;
-  #drafts = new Map();
+  #drafts;
   /** @type {string | null} */
   #mailbox = null;
   #atEnd = true;
@@ -40,26 +41,26 @@ export class Thread {
     this.#chat = chat;
     this.#outbox = outbox;
     this.#confirm = confirm;
+    this.#drafts = new Drafts(store.user);
     byId("scroll").onscroll = () => this.#scrolled();
     byId("pill").onclick = () => this.#toEnd();
     byId("composer").onsubmit = (event) => this.#submit(event);
     byId("text").onkeydown = (event) => this.#typed(event);
     byId("messages").onkeydown = step;
-    byId("text").oninput = () => fit(byId("text"));
+    byId("text").oninput = () => this.#drafted();
     document.addEventListener("visibilitychange", () => this.#settle());
     new ResizeObserver(() => this.#atEnd && this.#toEnd()).observe(byId("scroll"));
   }
 
   /** @param {string | null} mailbox */
   show(mailbox) {
-    if (this.#mailbox) this.#drafts.set(this.#mailbox, byId("text").value);
     this.#mailbox = mailbox;
     this.#atEnd = true;
     const conversation = this.#store.get(mailbox);
     this.#divider = conversation?.unread ? conversation.cursor : Infinity;
     this.#seenHigh = this.#announced = conversation?.head ?? 0;
     byId("messages").replaceChildren();
-    byId("text").value = this.#drafts.get(mailbox) ?? "";
+    byId("text").value = this.#drafts.get(mailbox);
     this.render();
     fit(byId("text"));
     this.#toEnd();
@@ -241,12 +242,18 @@ export class Thread {
     announce(one ? `${from}: ${text(body)}` : plural(fresh.length, "new message"));
   }
 
+  #drafted() {
+    const field = byId("text");
+    fit(field);
+    this.#drafts.set(this.#mailbox, field.value);
+  }
+
   #submit(event) {
     event.preventDefault();
     const words = byId("text").value.trim();
     if (!words) return;
     byId("text").value = "";
-    fit(byId("text"));
+    this.#drafted();
     this.#atEnd = true;
     this.#divider = Infinity;
     this.#chat.send(this.#mailbox, words);

@@ -12,12 +12,11 @@ from readcast import Backoff, Client, Closed, Refused, Unanswered
 from readcast.connection import Pace
 from readcast.websocket import WebSocket, dial
 from tests.processes import Gateway, System
-from tests.records import new_id, unique
+from tests.records import FAST, new_id, unique
 from tests.waiting import soon
 
 LIMIT_SECONDS = 120
 QUICK = Backoff(base=0.1, cap=1.0)
-FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,11 @@ import pytest
 from tests.e2e.client import seqs
 from tests.e2e.conftest import Connect, Party
 from tests.processes import Gateway, System
-from tests.records import new_id, unique
+from tests.records import FAST, new_id, unique
 from tests.waiting import soon
 
 pytestmark = pytest.mark.both_wires
 
-FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 
 BODIES = [
     None,

@@ -8,14 +8,13 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.client import Client
-from tests.e2e.conftest import Open, Party
+from tests.e2e.conftest import Connect, Open, Party
 from tests.e2e.page_scripts import CONTRASTS, COUNT_BUILT, HIDE, PRESS
 from tests.e2e.page_tab import PHONE, Late, Tab, Wire
 from tests.processes import System
-from tests.records import unique
+from tests.records import FAST, unique
 from tests.waiting import soon
 
-FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 KEPT = 500
 """What stays loaded of a conversation of which nobody reads the beginning."""
 
@@ -72,6 +71,32 @@ async def test_a_refused_token_leads_back_to_the_log_in(
     await expect(tab.page.get_by_role("alert")).to_contain_text(notice)
     await expect(tab.button("alice")).to_be_visible()
     assert len(wire.sockets) == 1
+
+
+@pytest.mark.parametrize("ends", ["by itself", "on demand"])
+async def test_what_was_written_outlives_a_log_in_that_ends_by_itself(
+    blank: Open, stack: System, connect: Connect, ends: str
+):
+    bob = await connect("bob")
+    group = unique("group:g")
+    await bob.request("create", mailbox=group)
+    await bob.request("join", mailbox=group, members=["alice"])
+    tab = await blank()
+    wire = await Wire().tap(tab)
+    address = f"{stack.http}#{group}"
+    await tab.page.goto(address)
+    await tab.button("alice").click()
+    await tab.composer.fill("Half a sen")
+    await tab.page.reload()
+    await expect(tab.composer).to_have_value("Half a sen")
+    await tab.connected()
+    if ends == "by itself":
+        await wire.close(4502)
+    else:
+        await tab.button("Log out").click()
+    await tab.button("alice").click()
+    await tab.page.goto(address)
+    await expect(tab.composer).to_have_value("Half a sen" if ends == "by itself" else "")
 
 
 # Conversations

@@ -5,11 +5,9 @@ import pytest
 from tests.e2e.client import Client
 from tests.e2e.conftest import Connect, Party
 from tests.processes import Gateway
-from tests.records import new_id, unique
+from tests.records import FAST, new_id, unique
 
 pytestmark = pytest.mark.both_wires
-
-FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 
 
 async def epoch_of(client: Client, group: str) -> str:

@@ -20,11 +20,10 @@ from tests.e2e.conftest import Connect, Open, Party
 from tests.e2e.page_tab import Tab, Wire
 from tests.keys import rs256, rsa_jwk, shared_jwk, write_set
 from tests.processes import Gateway, System, running
-from tests.records import new_id, unique
+from tests.records import FAST, new_id, unique
 from tests.waiting import eventually
 
 PATIENCE_SECONDS = 20
-FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 HEAVY = "x" * 60_000
 
 
