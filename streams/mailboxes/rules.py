@@ -165,11 +165,11 @@ def _room(view: View, mailbox: str, message_id: str) -> Room:
 def _seat(view: View, state: State, c: Send) -> Seat:
     """The sender's; refuses one who may not post."""
     member = _sender(view, state, c)
-    muted = 0
+    muted = member.muted if member is not None else 0
     if member is not None and member.role == "member":
         if state.policy.post == "admins":
             raise Refused(Code.FORBIDDEN, "only admins may post here")
-        muted = max(member.muted, state.muted)
+        muted = max(muted, state.muted)
     arrival = view.own(c.mailbox, c.by).arrival
     return Seat(muted, pace_of(state.policy.member_rate), arrival)
 

@@ -232,8 +232,10 @@ class Model:
         if box.people[by].role == "member":
             if box.policy.get("post") == "admins":
                 raise No("forbidden")
-            if now < box.muted or now < box.people[by].muted:
+            if now < box.muted:
                 raise No("muted")
+        if now < box.people[by].muted:
+            raise No("muted")
 
     def take_token(self, box: Box, by: str, now: int) -> None:
         if box.bucket is None:

@@ -129,6 +129,14 @@ def test_a_mute_tells_how_long_it_lasts(rules):
     assert rules.do(send(1, "bob"), 5_000) is None
 
 
+def test_an_admin_is_silenced_by_the_owner_alone(rules):
+    rules.do(command("role", 1, member="bob", role="admin"), 1_000)
+    rules.do(command("mute", 2, until=5_000), 1_000)
+    assert rules.do(send(1, "bob"), 1_000) is None
+    rules.do(command("mute", 3, member="bob", until=5_000), 1_000)
+    assert rules.code(send(2, "bob"), 2_000) == "muted"
+
+
 def test_over_the_rate_tells_when_to_come_back(rules):
     rules.do(command("policy", 1, policy={"member_rate": [2, 1]}), 1_000)
     rules.do(send(1, "bob"), 1_000)
