@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.errors import CannotStart
-from streams.jwks import SECRET_BYTES
+from streams.jwks import SECRET_BYTES, SHORT_SECRET
 from streams.public.disturbance import Calm, parse_quiet
 from streams.settings import Settings as Pipeline
 from streams.settings import from_environment
@@ -25,11 +25,6 @@ and make a token for a user with
   faust -A streams token --user <user>
 or set READCAST_AUTH_KEYS to a file with a JWK Set: see docs/operations.md, Keys.
 To try Readcast on your own machine set READCAST_DEMO=1 instead: a secret is made at each start."""
-
-SHORT = (
-    f"READCAST_AUTH_SECRET is too short: HS256 needs at least {SECRET_BYTES} bytes, "
-    "for instance from `openssl rand -hex 32`"
-)
 
 
 class Settings(BaseSettings):
@@ -333,5 +328,5 @@ class Settings(BaseSettings):
         if not secret and self.pipeline.auth_keys is None:
             raise CannotStart(MISSING)
         if secret and len(secret.encode()) < SECRET_BYTES:
-            raise CannotStart(SHORT)
+            raise CannotStart(SHORT_SECRET)
         return secret

@@ -12,6 +12,7 @@ from streams.settings import Settings
 from streams.topics import MIN_REPLICAS, partition_counts, topic_configs, topics
 
 _MISSING = "missing"
+_BOOTSTRAP_MS = 10_000
 
 
 class TopicReport(NamedTuple):
@@ -49,7 +50,10 @@ def _miscount(settings: Settings, name: str, partitions: int) -> str | None:
 
 def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
     """Create the topics that are missing, and say where one differs from what the guarantees need."""
-    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers.split(","))
+    admin = KafkaAdminClient(
+        bootstrap_servers=settings.bootstrap_servers.split(","),
+        bootstrap_timeout_ms=_BOOTSTRAP_MS,
+    )
     try:
         wanted = topic_configs(settings)
         counts = partition_counts(settings)

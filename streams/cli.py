@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
-import orjson
+import msgspec
 from faust.cli import AppCommand, argument, option
 from rich.markup import escape
 from rich.progress import Progress
@@ -108,7 +108,7 @@ async def _send_one(client: PipelineClient, command: dict[str, Any], wait: bool)
         await (await client.send(command))
         console.print(_STORED)
         return
-    console.print_json(orjson.dumps(await ask(client, command)).decode())
+    console.print_json(msgspec.json.encode(await ask(client, command)).decode())
 
 
 @app.command(
@@ -168,7 +168,7 @@ def _print_mailbox(
 def _body(message: dict[str, Any]) -> str:
     if "body" not in message:
         return "[dim]recalled"
-    return escape(orjson.dumps(message["body"]).decode())
+    return escape(msgspec.json.encode(message["body"]).decode())
 
 
 @app.command(argument("mailbox", required=False), base=Command)

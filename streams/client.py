@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
-import orjson
+import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -51,7 +51,7 @@ class PipelineClient:
         topic = self._topics.user_commands if of_user else self._topics.mailbox_commands
         key = str(command["user" if of_user else "mailbox"])
         stored: asyncio.Future[Any] = await self._producer.send(
-            topic, orjson.dumps(command), key=key.encode(), partition=partition
+            topic, msgspec.json.encode(command), key=key.encode(), partition=partition
         )
         return stored
 
@@ -96,10 +96,10 @@ async def _answer(reader: AIOKafkaConsumer, name: str, command: dict[str, Any]) 
     async for record in reader:
         key = record.key or b""
         if key == name.encode():
-            answer: dict[str, Any] = orjson.loads(record.value)
+            answer: dict[str, Any] = msgspec.json.decode(record.value)
             return answer
         if key.startswith(own_row) and record.value is not None:
-            row = orjson.loads(record.value)
+            row = msgspec.json.decode(record.value)
             if row["id"] == command["id"]:
                 return {"result": {"mailbox": command["mailbox"], **_receipt(row)}}
     raise TimeoutError

@@ -8,7 +8,7 @@ import uuid
 from typing import Any, NoReturn
 
 import click
-import orjson
+import msgspec
 from aiokafka.errors import KafkaError as AioKafkaError
 from faust.cli import AppCommand, option
 from kafka.errors import KafkaError
@@ -112,8 +112,8 @@ async def last_messages(
 def parse_json(what: str, text: str | bytes) -> Any:
     """JSON from the command line; `what` names it in the message if it is none."""
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
         fail(f"{what}: {error}")
 
 
@@ -126,7 +126,7 @@ def checked(command: Any) -> dict[str, Any]:
     key = str(command.get("user" if of_user else "mailbox", "")).encode(errors="replace")
     answered = {"reply": {"to": "cli", "partition": 0, "ref": 0}, **command}
     try:
-        agent.decode(key, orjson.dumps(answered))
-    except (Malformed, orjson.JSONEncodeError) as error:
+        agent.decode(key, msgspec.json.encode(answered))
+    except (Malformed, UnicodeEncodeError) as error:
         fail(str(error))
     return command

@@ -23,6 +23,11 @@ ALGORITHMS: Mapping[str, Algorithm] = {"oct": "HS256", "RSA": "RS256"}
 SECRET_BYTES = 32
 """HS256 wants a key of at least as many bytes as its hash (RFC 7518, section 3.2)."""
 
+SHORT_SECRET = (
+    f"READCAST_AUTH_SECRET is too short: HS256 needs at least {SECRET_BYTES} bytes, "
+    "for instance from `openssl rand -hex 32`"
+)
+
 RSA_BITS = 2_048
 """The least size of an RSA key (RFC 7518, section 3.3)."""
 

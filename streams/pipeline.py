@@ -241,7 +241,8 @@ def _configure_structlog() -> None:
             ),
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        # The standard library's own would have its logger print what was raised a second time.
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
     )
 
 

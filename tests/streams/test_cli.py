@@ -12,7 +12,7 @@ from msgspec import Raw
 
 import streams.pipeline  # noqa: F401  registers the commands
 from streams import cli
-from streams.console import NO_ANSWER, checked, console, order
+from streams.console import NO_ANSWER, checked, console, order, parse_json
 from streams.feeds import cli as feeds
 from streams.public.cli import table_of_entries
 from tables.rows import ORIGIN, Message
@@ -65,6 +65,13 @@ def test_what_json_cannot_hold_is_a_clear_error(fields):
     release = {"type": "release", "mailbox": "public:p", "by": "olga", "publish": 1}
     with pytest.raises(click.ClickException):
         checked({**release, "id": new_id(), **fields})
+
+
+@pytest.mark.parametrize("number", [2**70, -(2**70)])
+def test_numbers_of_any_size_are_what_was_written(number):
+    assert parse_json("body", f"[{number}]") == [number]
+    send = {"type": "send", "mailbox": "group:g", "by": "ann", "id": new_id(), "body": number}
+    assert checked(send)["body"] == number
 
 
 def test_a_bad_address_of_a_reply_is_a_clear_error():

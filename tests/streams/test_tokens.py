@@ -55,6 +55,7 @@ def test_a_public_key_signs_nothing(tmp_path):
     ("values", "kid", "message"),
     [
         ({"auth_secret": ""}, None, "READCAST_AUTH_SECRET"),
+        ({"auth_secret": "no more than 30 characters"}, None, "too short"),
         ({"auth_secret": SECRET}, "now", "READCAST_AUTH_KEYS"),
     ],
 )
