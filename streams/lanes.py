@@ -34,7 +34,10 @@ from tables.tasks import end
 log = structlog.get_logger(__name__)
 
 _BATCH_RECORDS = 2_000
+
 _LONG = 256
+"""A batch of more records waits for its lane's turn; for less, a look at the sockets would cost more than it gives."""
+
 _WAITING_HIGH = 32 << 20
 _WAITING_LOW = 8 << 20
 _RECORD_OVERHEAD = 200
