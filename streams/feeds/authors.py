@@ -12,62 +12,44 @@ last of them is told.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from msgspec.structs import replace
 
 from streams import bodies
-from streams.decisions import Changes, Effect, Moment, Outcome
+from streams.decisions import Moment, Outcome
 from streams.errors import Code, Refused
 from streams.feeds.commands import (
-    BACKFILL,
     AuthorCommand,
     Awake,
     Block,
     Delete,
     Edit,
     Follow,
-    Followed,
     FollowersChange,
     Idle,
     Post,
-    Pushed,
     PushOn,
     SetMode,
     SetState,
     SwitchOn,
     Unblock,
     Unfollow,
-    Unfollowed,
 )
 from streams.feeds.limits import FeedLimits
-from streams.ids import SYSTEM, author_of
+from streams.feeds.outbox import Chunk, Outbox
+from streams.ids import SYSTEM
 from streams.mailboxes.view import View
-from streams.partitioning import partition_of
 from streams.rate import advance, pace_of, refuse
-from tables.keys import member_key, message_key, pushing_key, state_key
+from tables.keys import pushing_key
 from tables.rows import (
     NO_BODY,
     ORIGIN,
-    Delivery,
     Member,
     Message,
-    Policy,
     Pushing,
-    State,
 )
-
-HYSTERESIS = 0.8
-"""An author who is pulled is pushed again with fewer followers than this share of the threshold."""
-
-_TOLD_AT_ONCE = 100
-"""Users whom one command gives a follow with posts: each gets up to `BACKFILL` rows more."""
-
-_ENDED_AT_ONCE = 10
-"""Users whom one command tells that a follow has ended: each may have an inbox full of the author's posts to clear."""
 
 
 def decide(view: View, c: Any, moment: Moment, limits: FeedLimits) -> Outcome:
@@ -77,157 +59,10 @@ def decide(view: View, c: Any, moment: Moment, limits: FeedLimits) -> Outcome:
         raise Refused(
             Code.BAD_REQUEST, "an outbox takes post, edit, delete, state, follow, unfollow, block"
         )
-    return rule(_Outbox(view, c, moment, limits), c)
+    return rule(Outbox(view, c, moment, limits), c)
 
 
-class _Chunk(NamedTuple):
-    """Followers who get posts pushed, and the last one looked at; "" if nobody comes after."""
-
-    names: list[str]
-    last: str
-
-
-class _Outbox:
-    """An outbox, and what one command does to it."""
-
-    def __init__(self, view: View, c: AuthorCommand, moment: Moment, limits: FeedLimits) -> None:
-        self.view = view
-        self.mailbox = c.mailbox
-        self.author = author_of(c.mailbox)
-        self.now = moment.now
-        self.offset = moment.offset
-        self.changes = Changes(moment)
-        self._effects: list[Effect] = []
-        self._limits = limits
-        before = view.state(c.mailbox)
-        self._is_new = before is None
-        self._before = before or _new(self.author, getattr(c, "id", ""))
-        self.state = self._before
-
-    @property
-    def delivery(self) -> Delivery:
-        """How posts get to followers."""
-        return self.state.delivery or Delivery()
-
-    def post(self, seq: int) -> Message:
-        """A post that stands; refuses what is none."""
-        post = self.view.message(self.mailbox, seq)
-        if post is None or post.recalled:
-            raise Refused(Code.NOT_FOUND, f"{self.author} has no post {seq}")
-        return post
-
-    def put_post(self, post: Message) -> None:
-        """Write a post."""
-        self.changes.put(message_key(self.mailbox, post.seq), post)
-
-    def put_member(self, name: str, member: Member) -> None:
-        """Write a follower, or somebody who is blocked."""
-        self.changes.put(member_key(self.mailbox, name), member)
-
-    def drop_member(self, name: str) -> None:
-        """Remove a follower, or a block."""
-        self.changes.drop(member_key(self.mailbox, name))
-
-    def counted(self, change: int) -> None:
-        """Count followers."""
-        self.state = replace(self.state, members=self.state.members + change)
-
-    def chunk(self, after: str) -> _Chunk:
-        """The followers after `after`, as many as one command handles."""
-        size = self._limits.chunk
-        rows = list(islice(self.view.members(self.mailbox, after), size + 1))
-        last = rows[size - 1][0] if len(rows) > size else ""
-        return _Chunk([name for name, row in rows[:size] if not (row.idle or row.blocked)], last)
-
-    def push(self, names: Iterable[str], post: Message) -> None:
-        """Send a reference to followers' inboxes."""
-        for partition, users in self._by_partition(names):
-            command = Pushed(
-                mailbox=self.mailbox, by=SYSTEM, users=tuple(users), seq=post.seq, ts=post.ts
-            )
-            self._effects.append(Effect(self.mailbox, command, partition))
-
-    def tell(self, names: Iterable[str], follow: int | None = None) -> None:
-        """Tell followers how they get the posts from here on; `follow` if they begin with that."""
-        pulled = self.delivery.switching == "pull" or not self.delivery.pushes
-        upto, posts = ((0, 0), ()) if pulled else self._last_posts()
-        for partition, users in self._by_partition(names):
-            for some in _slices(users, _TOLD_AT_ONCE):
-                command = Followed(
-                    mailbox=self.mailbox,
-                    by=SYSTEM,
-                    users=some,
-                    src=self.offset,
-                    follow=follow,
-                    pulled=pulled,
-                    upto=upto,
-                    posts=posts,
-                )
-                self._effects.append(Effect(self.mailbox, command, partition))
-
-    def tell_end(self, names: Iterable[str]) -> None:
-        """Tell users that they don't follow any more."""
-        for partition, users in self._by_partition(names):
-            for some in _slices(users, _ENDED_AT_ONCE):
-                command = Unfollowed(mailbox=self.mailbox, by=SYSTEM, users=some, src=self.offset)
-                self._effects.append(Effect(self.mailbox, command, partition))
-
-    def go_on(self, command: AuthorCommand) -> None:
-        """Continue with a command of one's own."""
-        self._effects.append(Effect(self.mailbox, command))
-
-    def settle(self) -> None:
-        """Begin to switch the delivery where the number of followers or the mode asks for it."""
-        delivery = self.delivery
-        wanted = _wants_push(delivery, self.state.members, self._limits)
-        if not delivery.switching and wanted != delivery.pushes:
-            self._deliver(
-                replace(delivery, pushes=True, switching="push" if wanted else "pull", told="")
-            )
-            self.switch()
-
-    def switch(self) -> None:
-        """Tell the next followers of the delivery that is switched to."""
-        delivery = self.delivery
-        chunk = self.chunk(delivery.told)
-        self.tell(chunk.names)
-        if chunk.last:
-            self._deliver(replace(delivery, told=chunk.last))
-            self.go_on(SwitchOn(mailbox=self.mailbox, by=SYSTEM, after=chunk.last))
-        else:
-            pushes = delivery.switching == "push"
-            self._deliver(replace(delivery, pushes=pushes, switching="", told=""))
-
-    def choose(self, mode: str) -> None:
-        """Take the mode that was chosen for this author."""
-        self._deliver(replace(self.delivery, mode=mode))
-
-    def outcome(self, **result: Any) -> Outcome:
-        """All that the command does; the state is written where it has changed."""
-        if self.state != self._before or (self._is_new and self.changes):
-            self.changes.put(state_key(self.mailbox), self.state)
-        return Outcome(self.changes, self._effects, {"mailbox": self.mailbox, **result})
-
-    def _deliver(self, delivery: Delivery) -> None:
-        self.state = replace(self.state, delivery=delivery)
-
-    def _last_posts(self) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
-        """(ts, seq) of the last post that followers' inboxes get not, and of those that they get."""
-        head = self.view.head(self.mailbox).seq
-        first = max(0, head - BACKFILL)
-        rows = [self.view.message(self.mailbox, seq) for seq in range(first + 1, head + 1)]
-        posts = tuple((row.ts, row.seq) for row in rows if row is not None and not row.recalled)
-        before = self.view.message(self.mailbox, first) if first else None
-        return (before.ts, first) if before else (0, 0), posts
-
-    def _by_partition(self, names: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-        users = defaultdict(list)
-        for name in names:
-            users[partition_of(name, self._limits.partitions)].append(name)
-        yield from users.items()
-
-
-def post(outbox: _Outbox, c: Post) -> Outcome:
+def post(outbox: Outbox, c: Post) -> Outcome:
     """Give a post the next seq, and push it to the first followers if that is how they get it."""
     _require_author(outbox, c)
     seq = outbox.view.seq_of(c.mailbox, c.id)
@@ -261,7 +96,7 @@ def post(outbox: _Outbox, c: Post) -> Outcome:
     return outbox.outcome(**_receipt(row))
 
 
-def _posted_before(outbox: _Outbox, c: Post, seq: int) -> Outcome:
+def _posted_before(outbox: Outbox, c: Post, seq: int) -> Outcome:
     row = outbox.view.message(c.mailbox, seq)
     if row is None or not (row.recalled or row.edited or bodies.same(row.body, c.body)):
         raise Refused(Code.CONFLICT, "this id was used with another body; use a new UUID")
@@ -274,14 +109,14 @@ def _receipt(row: Message) -> dict[str, Any]:
     return {"id": row.id, "seq": row.seq, "ts": row.ts}
 
 
-def push_on(outbox: _Outbox, c: PushOn) -> Outcome:
+def push_on(outbox: Outbox, c: PushOn) -> Outcome:
     """Push a post to the next followers; the last ones make it visible."""
     _require_system(c)
     pushing = outbox.view.pushing(c.mailbox, c.seq)
     row = outbox.view.message(c.mailbox, c.seq)
     if pushing is None or row is None or pushing.after != c.after:
         return outbox.outcome()
-    chunk = _Chunk([], "") if row.recalled else outbox.chunk(c.after)
+    chunk = Chunk([], "") if row.recalled else outbox.chunk(c.after)
     outbox.push(chunk.names, row)
     if chunk.last:
         _push_on(outbox, c.seq, chunk.last)
@@ -291,12 +126,12 @@ def push_on(outbox: _Outbox, c: PushOn) -> Outcome:
     return outbox.outcome()
 
 
-def _push_on(outbox: _Outbox, seq: int, after: str) -> None:
+def _push_on(outbox: Outbox, seq: int, after: str) -> None:
     outbox.changes.put(pushing_key(outbox.mailbox, seq), Pushing(ORIGIN, after))
     outbox.go_on(PushOn(mailbox=outbox.mailbox, by=SYSTEM, seq=seq, after=after))
 
 
-def switch_on(outbox: _Outbox, c: SwitchOn) -> Outcome:
+def switch_on(outbox: Outbox, c: SwitchOn) -> Outcome:
     """Tell the next followers how they get posts from here on."""
     _require_system(c)
     if outbox.delivery.switching and outbox.delivery.told == c.after:
@@ -305,7 +140,7 @@ def switch_on(outbox: _Outbox, c: SwitchOn) -> Outcome:
     return outbox.outcome()
 
 
-def edit(outbox: _Outbox, c: Edit) -> Outcome:
+def edit(outbox: Outbox, c: Edit) -> Outcome:
     """Give a post another body."""
     _require_author(outbox, c)
     row = outbox.post(c.seq)
@@ -315,7 +150,7 @@ def edit(outbox: _Outbox, c: Edit) -> Outcome:
     return outbox.outcome(seq=c.seq, offset=outbox.offset)
 
 
-def delete(outbox: _Outbox, c: Delete) -> Outcome:
+def delete(outbox: Outbox, c: Delete) -> Outcome:
     """Take a post's body away; its seq and id stay."""
     _require_author(outbox, c)
     row = outbox.view.message(c.mailbox, c.seq)
@@ -328,7 +163,7 @@ def delete(outbox: _Outbox, c: Delete) -> Outcome:
     return outbox.outcome(seq=c.seq, offset=outbox.offset)
 
 
-def set_state(outbox: _Outbox, c: SetState) -> Outcome:
+def set_state(outbox: Outbox, c: SetState) -> Outcome:
     """Set what a post is now."""
     _require_author(outbox, c)
     row = outbox.post(c.seq)
@@ -338,7 +173,7 @@ def set_state(outbox: _Outbox, c: SetState) -> Outcome:
     return outbox.outcome(seq=c.seq, state=c.state, offset=outbox.offset)
 
 
-def follow(outbox: _Outbox, c: Follow) -> Outcome:
+def follow(outbox: Outbox, c: Follow) -> Outcome:
     """Add followers; those who follow already stay as they are."""
     names = _themselves(c)
     rows = {name: outbox.view.member(c.mailbox, name) for name in names}
@@ -356,13 +191,13 @@ def follow(outbox: _Outbox, c: Follow) -> Outcome:
     return outbox.outcome(followers=outbox.state.members)
 
 
-def unfollow(outbox: _Outbox, c: Unfollow) -> Outcome:
+def unfollow(outbox: Outbox, c: Unfollow) -> Outcome:
     """Remove followers."""
     _remove(outbox, _followers_among(outbox, _themselves(c)))
     return outbox.outcome(followers=outbox.state.members)
 
 
-def block(outbox: _Outbox, c: Block) -> Outcome:
+def block(outbox: Outbox, c: Block) -> Outcome:
     """Keep users from following; those who do are removed."""
     names = _named(outbox, c)
     if outbox.author in names:
@@ -376,7 +211,7 @@ def block(outbox: _Outbox, c: Block) -> Outcome:
     return outbox.outcome(followers=outbox.state.members)
 
 
-def unblock(outbox: _Outbox, c: Unblock) -> Outcome:
+def unblock(outbox: Outbox, c: Unblock) -> Outcome:
     """Let users follow again."""
     for name in _named(outbox, c):
         row = outbox.view.member(c.mailbox, name)
@@ -385,7 +220,7 @@ def unblock(outbox: _Outbox, c: Unblock) -> Outcome:
     return outbox.outcome(followers=outbox.state.members)
 
 
-def set_mode(outbox: _Outbox, c: SetMode) -> Outcome:
+def set_mode(outbox: Outbox, c: SetMode) -> Outcome:
     """Choose how this author's posts get to followers."""
     _require_system(c)
     if outbox.delivery.mode != c.mode:
@@ -394,7 +229,7 @@ def set_mode(outbox: _Outbox, c: SetMode) -> Outcome:
     return outbox.outcome(mode=c.mode)
 
 
-def idle(outbox: _Outbox, c: Idle) -> Outcome:
+def idle(outbox: Outbox, c: Idle) -> Outcome:
     """Push nothing more to a follower who has not looked for long, and who knows to pull."""
     _require_system(c)
     row = outbox.view.member(c.mailbox, c.member)
@@ -403,7 +238,7 @@ def idle(outbox: _Outbox, c: Idle) -> Outcome:
     return outbox.outcome()
 
 
-def awake(outbox: _Outbox, c: Awake) -> Outcome:
+def awake(outbox: Outbox, c: Awake) -> Outcome:
     """Push again to a follower who is back."""
     _require_system(c)
     row = outbox.view.member(c.mailbox, c.member)
@@ -413,7 +248,7 @@ def awake(outbox: _Outbox, c: Awake) -> Outcome:
     return outbox.outcome()
 
 
-_RULES: dict[type, Callable[[_Outbox, Any], Outcome]] = {
+_RULES: dict[type, Callable[[Outbox, Any], Outcome]] = {
     Post: post,
     Edit: edit,
     Delete: delete,
@@ -430,19 +265,7 @@ _RULES: dict[type, Callable[[_Outbox, Any], Outcome]] = {
 }
 
 
-def _new(author: str, epoch: str) -> State:
-    """An outbox exists with its first row."""
-    return State(ORIGIN, epoch, author, Policy(), delivery=Delivery())
-
-
-def _wants_push(delivery: Delivery, followers: int, limits: FeedLimits) -> bool:
-    mode = limits.mode if delivery.mode == "auto" else delivery.mode
-    if mode != "hybrid":
-        return mode == "push"
-    return followers <= limits.threshold * (1.0 if delivery.pushes else HYSTERESIS)
-
-
-def _require_author(outbox: _Outbox, c: AuthorCommand) -> None:
+def _require_author(outbox: Outbox, c: AuthorCommand) -> None:
     if c.by not in (outbox.author, SYSTEM):
         raise Refused(Code.FORBIDDEN, "an outbox is its author's")
 
@@ -462,33 +285,28 @@ def _themselves(c: FollowersChange) -> tuple[str, ...]:
     return names
 
 
-def _named(outbox: _Outbox, c: FollowersChange) -> tuple[str, ...]:
+def _named(outbox: Outbox, c: FollowersChange) -> tuple[str, ...]:
     _require_author(outbox, c)
     if c.members is None:
         raise Refused(Code.BAD_REQUEST, "`members` names the users")
     return tuple(dict.fromkeys(c.members))
 
 
-def _followers_among(outbox: _Outbox, names: Iterable[str]) -> list[str]:
+def _followers_among(outbox: Outbox, names: Iterable[str]) -> list[str]:
     rows = {name: outbox.view.member(outbox.mailbox, name) for name in names}
     return [name for name, row in rows.items() if row is not None and not row.blocked]
 
 
-def _remove(outbox: _Outbox, names: list[str]) -> None:
+def _remove(outbox: Outbox, names: list[str]) -> None:
     for name in names:
         outbox.drop_member(name)
     _ended(outbox, names)
 
 
-def _ended(outbox: _Outbox, names: list[str]) -> None:
+def _ended(outbox: Outbox, names: list[str]) -> None:
     """What follows from it that followers are followers no more."""
     if names:
         # Told before a switch tells all who still have a row here: of two with one `src` the first counts.
         outbox.tell_end(names)
         outbox.counted(-len(names))
         outbox.settle()
-
-
-def _slices(names: list[str], size: int) -> Iterator[tuple[str, ...]]:
-    for start in range(0, len(names), size):
-        yield tuple(names[start : start + size])

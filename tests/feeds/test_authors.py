@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.feeds import authors
+from streams.feeds import outbox
 from streams.ids import SYSTEM
 from streams.partitioning import partition_of
 from tests.feeds.commands import DAY
@@ -499,7 +499,7 @@ def test_what_is_not_under_way_does_not_go_on(scene):
 
 
 def test_a_follower_of_long_standing_posts_gets_the_newest_and_pulls_the_rest(scene, monkeypatch):
-    monkeypatch.setattr(authors, "BACKFILL", 3)
+    monkeypatch.setattr(outbox, "BACKFILL", 3)
     for _ in range(5):
         scene.world.now += 1
         scene.post("ann")

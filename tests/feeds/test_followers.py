@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from streams.errors import Refused
-from streams.feeds import authors
+from streams.feeds import outbox
 from streams.feeds.followers import SEEN_MS
 from streams.feeds.inboxes import SNAPSHOTS
 from streams.ids import SYSTEM
@@ -173,7 +173,7 @@ def test_a_change_of_delivery_makes_nobody_a_follower(scene):
 
 
 def test_posts_before_the_follow_come_with_it_or_are_pulled(scene, monkeypatch):
-    monkeypatch.setattr(authors, "BACKFILL", 2)
+    monkeypatch.setattr(outbox, "BACKFILL", 2)
     posts(scene, "ann", 4)
     scene.follow("ann", "eva")
     assert scene.inbox("eva") == [("ann", 4), ("ann", 3)]

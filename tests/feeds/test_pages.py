@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.feeds import authors
+from streams.feeds import outbox
 from streams.feeds.limits import FeedLimits
 from tests.feeds.commands import DAY, READERS, Actors
 from tests.feeds.model import Model
@@ -24,7 +24,7 @@ modes = st.sampled_from(["hybrid", "pull", "push"])
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(authors, "BACKFILL", 3)
+    monkeypatch.setattr(outbox, "BACKFILL", 3)
 
 
 def limits(mode):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from streams.feeds import authors
+from streams.feeds import outbox
 from streams.feeds.limits import FeedLimits
 from tests.feeds.commands import DAY, READERS, Actors
 from tests.feeds.world import MAILBOXES, REPLY, USERS, World
@@ -28,7 +28,7 @@ cuts = st.lists(st.integers(1, 40), min_size=1, max_size=10)
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(authors, "BACKFILL", 3)
+    monkeypatch.setattr(outbox, "BACKFILL", 3)
 
 
 @contextmanager

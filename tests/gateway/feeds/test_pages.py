@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway import views
-from streams.feeds import authors
+from streams.feeds import outbox
 from streams.feeds.limits import FeedLimits
 from streams.partitioning import partition_of
 from tests.feeds.commands import READERS, Actors
@@ -302,7 +302,7 @@ async def test_a_log_that_has_lost_records_is_asked_for(house):
 async def test_pages_are_the_sorted_posts_whatever_happens_and_however_far_the_logs_are(
     feeds_of, monkeypatch, mode, seed
 ):
-    monkeypatch.setattr(authors, "BACKFILL", 3)
+    monkeypatch.setattr(outbox, "BACKFILL", 3)
     monkeypatch.setattr(views, "VIEW_POSTS", 8)
     monkeypatch.setattr(views, "SPARE", 4)
     limits = FeedLimits(mode=mode, threshold=3, partitions=PARTITIONS, inbox=6, chunk=2)
