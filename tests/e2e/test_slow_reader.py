@@ -18,21 +18,20 @@ from bench.raw_socket import RawSocket, text_frame
 from tests.e2e.client import Client, seqs
 from tests.e2e.conftest import Connect
 from tests.processes import HOST, Gateway, System
-from tests.records import new_id, unique
+from tests.records import FAST, new_id, unique
 from tests.waiting import soon
 
 pytestmark = pytest.mark.alone
 
-FAST = 5_000
+READERS = 5_000
 WAVES, WAVE = 15, 20
 MESSAGES = WAVES * WAVE
 BODY = "." * 1_000
 SECONDS = 60
 
-OPEN_FILES = FAST + 2_000
+OPEN_FILES = READERS + 2_000
 JOINED_AT_ONCE = 1_000
 AT_ONCE = 100
-POLICY = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 
 BYTES_PER_SECOND = 1_000
 BUFFER = 2_048
@@ -134,7 +133,7 @@ def hall(many_files: None, stack: System) -> Iterator[Gateway]:
 async def founded(sender: Client, names: Sequence[str]) -> str:
     """A group of all these."""
     group = unique("group:g")
-    await sender.request("create", mailbox=group, policy=POLICY)
+    await sender.request("create", mailbox=group, policy=FAST)
     for first in range(0, len(names), JOINED_AT_ONCE):
         members = names[first : first + JOINED_AT_ONCE]
         await sender.request("join", mailbox=group, members=members)
@@ -226,7 +225,7 @@ async def test_a_reader_of_1_kb_a_second_among_5000_harms_nobody_and_misses_noth
     hall: Gateway, stack: System, connect: Connect
 ):
     sender = await connect(unique("sender"))
-    *names, last = [f"{sender.user}-{number}" for number in range(FAST + 1)]
+    *names, last = [f"{sender.user}-{number}" for number in range(READERS + 1)]
     group = await founded(sender, [*names, last])
     greet = partial(greeted, hall, stack)
     async with crowd_of(names, group, greet) as crowd, slow_one(last, group, greet) as slow:
@@ -242,5 +241,5 @@ async def test_a_reader_of_1_kb_a_second_among_5000_harms_nobody_and_misses_noth
         slow.hurry()
         await everything(slow, group)
         assert metric(hall, "gaps_total") == len(slow.of("gap")) >= 1
-        assert metric(hall, "connections") == FAST + 1
-        assert [(one.seq, one.odd) for one in crowd] == [(MESSAGES, [])] * FAST
+        assert metric(hall, "connections") == READERS + 1
+        assert [(one.seq, one.odd) for one in crowd] == [(MESSAGES, [])] * READERS

@@ -14,7 +14,7 @@ from tests.faults.evidence import Evidence
 from tests.faults.load import Load
 from tests.faults.producers import Producer
 from tests.processes import System
-from tests.records import new_id
+from tests.records import FAST, new_id
 
 GROUPS = 50
 LISTENERS = 20
@@ -23,7 +23,6 @@ SLOW = 2
 SENDERS = 6
 PRODUCERS = 2
 VISITORS = 8
-POLICY = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 GATEWAY_SETTINGS = {"READCAST_GATEWAY_RING_EVENTS": "30"}
 
 
@@ -62,7 +61,7 @@ class Cast:
     def _open(self, group: str, members: list[str]) -> list[dict[str, object]]:
         by = {"mailbox": group, "by": self.senders[0]}
         return [
-            {"type": "create", **by, "id": self.epochs[group], "policy": POLICY},
+            {"type": "create", **by, "id": self.epochs[group], "policy": FAST},
             {"type": "join", **by, "id": new_id(), "members": [*self.senders[1:], *members]},
         ]
 
