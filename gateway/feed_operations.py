@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from functools import partial
 from typing import Any
-from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
@@ -17,6 +15,7 @@ from gateway.feeds import Feeds
 from gateway.requests import Answer, Requests
 from gateway.session import Handle, Session
 from gateway.settings import Settings
+from gateway.turns import Turns
 from streams.errors import Code, Refused
 from streams.feeds import commands
 from streams.feeds.order import parse_id
@@ -42,7 +41,7 @@ class FeedOperations:
         self._pages = pages
         self._settings = settings
         self._ask = partial(shows.ask, requests)
-        self._turns: WeakValueDictionary[tuple[Session, str], asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
         self.handlers: dict[type[wire.Frame], Handle] = {
             wire.MakePost: self._post,
             wire.EditPost: self._edit,
@@ -107,8 +106,7 @@ class FeedOperations:
         session.spawn(self._follow_in_turn(session, frame), frame.ref)
 
     async def _follow_in_turn(self, session: Session, frame: wire.Follow | wire.Unfollow) -> None:
-        """What a session says of one author is done in order, whatever has to be asked before."""
-        async with self._turns.setdefault((session, frame.author), asyncio.Lock()):
+        async with self._turns.of(session, frame.author):
             begins = isinstance(frame, wire.Follow)
             if begins:
                 await self._check_room(session.user.name)

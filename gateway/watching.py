@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
 
 import structlog
 
@@ -25,6 +24,7 @@ from gateway.metrics import Metrics
 from gateway.session import Session
 from gateway.settings import Settings
 from gateway.touching import Touching
+from gateway.turns import Turns
 from gateway.watch import Mode
 from streams.errors import Code, Refused
 
@@ -64,7 +64,7 @@ class Watching:
         self._settings = settings
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
-        self._turns: WeakValueDictionary[tuple[Session, str], asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
 
     async def sync(self, session: Session, frame: wire.Sync) -> None:
         """Answer with all mailboxes of the user, and watch them from the heads it names."""
@@ -102,7 +102,7 @@ class Watching:
 
     async def watch(self, session: Session, frame: wire.Watch, opening: Opening) -> None:
         """Watch one mailbox as asked."""
-        async with self._turn(session, frame):
+        async with self._turns.of(session, frame.mailbox):
             await self._loader.finish(opening)
             await session.resumed(frame.mailbox)
         box = self.readable(session.user, frame.mailbox)
@@ -122,7 +122,7 @@ class Watching:
 
     async def unwatch(self, session: Session, frame: wire.Watch) -> None:
         """Watch one mailbox no more."""
-        async with self._turn(session, frame):
+        async with self._turns.of(session, frame.mailbox):
             await session.resumed(frame.mailbox)
         session.unwatch(frame.mailbox)
         box = session.user.boxes.get(frame.mailbox)
@@ -133,10 +133,6 @@ class Watching:
                 "watching", frame.ref, mailbox=frame.mailbox, epoch=epoch, head=head, mode="off"
             )
         )
-
-    def _turn(self, session: Session, frame: wire.Watch) -> asyncio.Lock:
-        """What a session says of one mailbox holds in that order, whatever has to be asked before."""
-        return self._turns.setdefault((session, frame.mailbox), asyncio.Lock())
 
     async def resume(
         self,
