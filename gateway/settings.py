@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.errors import CannotStart
-from streams.jwks import SECRET_BYTES, SHORT_SECRET
+from streams.jwks import SECRET_BYTES, BadKeys, secret_key
 from streams.public.disturbance import Calm, parse_quiet
 from streams.settings import Settings as Pipeline
 from streams.settings import from_environment
@@ -327,6 +327,9 @@ class Settings(BaseSettings):
             return secrets.token_hex(SECRET_BYTES)
         if not secret and self.pipeline.auth_keys is None:
             raise CannotStart(MISSING)
-        if secret and len(secret.encode()) < SECRET_BYTES:
-            raise CannotStart(SHORT_SECRET)
+        if secret:
+            try:
+                secret_key(secret)
+            except BadKeys as error:
+                raise CannotStart(str(error)) from None
         return secret

@@ -23,7 +23,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {"oct": "HS256", "RSA": "RS256"}
 SECRET_BYTES = 32
 """HS256 wants a key of at least as many bytes as its hash (RFC 7518, section 3.2)."""
 
-SHORT_SECRET = (
+_SHORT_SECRET = (
     f"READCAST_AUTH_SECRET is too short: HS256 needs at least {SECRET_BYTES} bytes, "
     "for instance from `openssl rand -hex 32`"
 )
@@ -62,7 +62,9 @@ class _JwkSet(msgspec.Struct):
 
 
 def secret_key(secret: str) -> Key:
-    """The key of tokens that name none."""
+    """The key of tokens that name none; `BadKeys` if it can't be one."""
+    if len(secret.encode()) < SECRET_BYTES:
+        raise BadKeys(_SHORT_SECRET)
     return Key(None, "HS256", secret.encode(), secret.encode())
 
 
