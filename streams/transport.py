@@ -1,11 +1,12 @@
 """A Faust transport whose unit is a batch: one event per partition and poll.
 
-Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in five things:
+Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in six things:
 
 - An event's value is the list of records of one poll; its offset is that of the last one.
 - What is done is told by the lanes (`mark_done`), and only that is committed. Faust's own
   acknowledgements count an event that a stream skipped in a rebalance as done, and would lose it.
 - Changelogs are never fetched here, nor known to the consumer: the tables read them.
+- A fetch for which there is nothing is over soon: what it leaves out is not fetched before.
 - Its consumer runs on the worker's own loop, not in a thread, and makes no task for an event.
 - Its producer sends whole record batches.
 """

@@ -103,7 +103,7 @@ def parse_key(key: bytes) -> RowKey:
 
 
 def split_key(key: bytes) -> tuple[str, str, str]:
-    """The same as a plain tuple, in half the time: gateways look at the key of every record."""
+    """The same as a plain tuple, in half the time: for those who look at the key of every record."""
     owner, _, rest = key.decode().partition("/")
     kind, _, name = rest.partition("/")
     return owner, kind, name

@@ -43,13 +43,7 @@ from streams.ids import SYSTEM
 from streams.mailboxes.view import View
 from streams.rate import advance, pace_of, refuse
 from tables.keys import pushing_key
-from tables.rows import (
-    NO_BODY,
-    ORIGIN,
-    Member,
-    Message,
-    Pushing,
-)
+from tables.rows import NO_BODY, ORIGIN, Member, Message, Pushing
 
 
 def decide(view: View, c: Any, moment: Moment, limits: FeedLimits) -> Outcome:

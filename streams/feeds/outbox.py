@@ -1,4 +1,4 @@
-"""An outbox, and what one command does to it: its posts, its followers, and what is sent to their inboxes."""
+"""What the rules of an outbox work on: its posts, its followers, and what is sent to their inboxes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,7 @@ from msgspec.structs import replace
 
 from streams.decisions import Changes, Effect, Moment, Outcome
 from streams.errors import Code, Refused
-from streams.feeds.commands import (
-    BACKFILL,
-    AuthorCommand,
-    Followed,
-    Pushed,
-    SwitchOn,
-    Unfollowed,
-)
+from streams.feeds.commands import BACKFILL, AuthorCommand, Followed, Pushed, SwitchOn, Unfollowed
 from streams.feeds.limits import FeedLimits
 from streams.ids import SYSTEM, author_of
 from streams.mailboxes.view import View

@@ -11,7 +11,6 @@ from tests.processes import ROOT, do_without
 
 TYPESCRIPT = "typescript@5.6.3"
 
-
 CHECK = """
 import * as declared from "./readcast.js";
 import * as implementation from "./implementation.js";

@@ -12,7 +12,6 @@ from tests.waiting import soon
 
 pytestmark = pytest.mark.both_wires
 
-
 BODIES = [
     None,
     True,

@@ -6,7 +6,7 @@ from playwright.async_api import expect
 
 from tests.e2e.conftest import Open, Party
 from tests.e2e.page_scripts import ARRIVALS, SLOW_QUEUE
-from tests.e2e.page_tab import Late, Refusing, Wire
+from tests.e2e.page_tab import Late, Refusing, Tab, Wire
 from tests.processes import System
 from tests.records import new_id, unique
 from tests.waiting import soon
@@ -84,14 +84,19 @@ async def test_what_was_not_accepted_yet_survives_a_reload(tab: Open, party: Par
     assert first["id"] == second["id"]
 
 
+async def say_unheard(tab: Tab, wire: Wire, text: str) -> None:
+    """Say something of which the page hears no more: it lacks the receipt and the message."""
+    wire.lose_answers = wire.lose_events = True
+    await tab.say(text)
+
+
 async def test_a_message_whose_receipt_was_lost_is_sent_again_but_stands_once(
     tab: Open, tapped: Open, party: Party
 ):
     group, alice, bob = await party("alice", "bob")
     wire = Wire()
     one = await tapped(wire, alice.user, group)
-    wire.lose_answers = wire.lose_events = True
-    await one.say("once")
+    await say_unheard(one, wire, "once")
     await bob.message(group, 1)
     wire.lose_answers = wire.lose_events = False
     await wire.close(1012)
@@ -109,8 +114,7 @@ async def test_a_message_found_in_the_history_before_the_queue_is_read_stands_on
     group, alice, bob = await party("alice", "bob")
     wire = Wire()
     one = await tapped(wire, alice.user, group)
-    wire.lose_answers = wire.lose_events = True
-    await one.say("once")
+    await say_unheard(one, wire, "once")
     await bob.message(group, 1)
     wire.lose_events = False
     await one.page.add_init_script(SLOW_QUEUE)

@@ -1,24 +1,23 @@
 """What the worker's consumer is given, and when."""
 
 import asyncio
-import uuid
 from contextlib import AsyncExitStack
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
 
 from streams.pipeline import Pipeline
 from streams.settings import Settings
+from tests.records import unique
 
 PREFETCHED_SECONDS = 0.3
 
 
 def topic_of_two(broker: str) -> list[TopicPartition]:
-    name = f"two-{uuid.uuid4()}"
+    name = unique("two")
     admin = KafkaAdminClient(bootstrap_servers=broker)
     try:
-        admin.create_topics([NewTopic(name, 2, 1)])
+        admin.create_topics({name: {"num_partitions": 2, "replication_factor": 1}})
     finally:
         admin.close()
     return [TopicPartition(name, number) for number in range(2)]
@@ -41,6 +40,10 @@ async def test_a_partition_that_was_left_out_of_a_fetch_is_not_read_after_anothe
         async def send(tp):
             await producer.send_and_wait(tp.topic, b"", partition=tp.partition)
 
+        async def send_late(tp):
+            await asyncio.sleep(3 * PREFETCHED_SECONDS)
+            await send(tp)
+
         async def taken():
             while not (found := await consumer.getmany(timeout_ms=1_000)):
                 pass
@@ -51,7 +54,6 @@ async def test_a_partition_that_was_left_out_of_a_fetch_is_not_read_after_anothe
         await asyncio.sleep(PREFETCHED_SECONDS)
         assert await taken() == [busy]
         await send(busy)
-        later = asyncio.create_task(asyncio.sleep(3 * PREFETCHED_SECONDS, None))
-        later.add_done_callback(lambda _: asyncio.ensure_future(send(quiet)))
+        later = asyncio.create_task(send_late(quiet))
         assert await taken() == [busy]
         await later
