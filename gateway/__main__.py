@@ -32,7 +32,6 @@ from gateway.settings import Settings
 from gateway.tls import tls_context
 from streams.settings import BadSettings, from_environment, unknown_variables
 from streams.settings import Settings as Pipeline
-from tables.fetched import hand_on_parsed_records
 
 log = structlog.get_logger()
 
@@ -75,7 +74,6 @@ def arguments() -> argparse.Namespace:
 async def serve(settings: Settings, tokens: Tokens, tls: ssl.SSLContext | None) -> int:
     """Listen, run, and drain when told to; `CannotStart` where a port can't be had."""
     stopping = stop_signal()
-    hand_on_parsed_records()
     gateway = Gateway(settings, tokens)
     runner = web.AppRunner(web_app(gateway), access_log=None, shutdown_timeout=1.0)
     await runner.setup()

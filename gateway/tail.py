@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,7 +14,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from gateway.metrics import Metrics
 from gateway.rows import Take
 from streams.settings import Settings
-from tables.fetched import Record
+from tables.fetching import Fetcher, Record, fetch_fast, fetcher_of
 
 log = structlog.get_logger()
 
@@ -94,19 +95,22 @@ class Tail:
             await consumer.start()
             self._assigned = []
             self._consumer = consumer
+            fetcher = fetcher_of(consumer)
+            # In the step in which they come: whoever waits for them waits the shortest.
+            fetcher.on_arrival = partial(self._take_some, fetcher)
             while True:
                 if len(self._assigned) < len(self._sources):
                     await self._assign(consumer)
-                batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
-                for partition in sorted(batches, key=self._assigned.index):
-                    self._take(partition, batches[partition])
-                self._compare()
+                await asyncio.sleep(0)
+                if not self._take_some(fetcher):
+                    await fetcher.wait(POLL_MS / 1_000)
         finally:
             self._consumer = None
             with contextlib.suppress(KafkaError, OSError):
                 await consumer.stop()
 
     def _make_consumer(self) -> AIOKafkaConsumer:
+        fetch_fast()
         return AIOKafkaConsumer(
             bootstrap_servers=self._settings.bootstrap_servers,
             client_id=f"{self._settings.app_id}-gateway",
@@ -139,6 +143,13 @@ class Tail:
             self._positions.update(ends)
         for tp, position in self._positions.items():
             consumer.seek(tp, position)
+
+    def _take_some(self, fetcher: Fetcher) -> bool:
+        batches = fetcher.take(MAX_RECORDS)
+        for partition in sorted(batches, key=self._assigned.index):
+            self._take(partition, batches[partition])
+        self._compare()
+        return bool(batches)
 
     def _take(self, partition: TopicPartition, records: Sequence[Record]) -> None:
         take = self._sources[partition]

@@ -22,7 +22,7 @@ from streams.decisions import (
 from streams.errors import Code, Malformed, Refused
 from streams.partitioning import Home
 from streams.schemas import ReplyTo
-from tables.fetched import Record
+from tables.fetching import Record
 from tables.journal import MOST_BYTES, Entries, sizes_of
 from tables.overlay import Overlay, Row
 from tables.partition import Partition

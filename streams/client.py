@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from streams.partitioning import partition_of
 from streams.settings import Settings
 from streams.topics import MAX_RECORD, topics
-from tables.fetched import Record
+from tables.fetching import Record
 from tables.reader import open_reader
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from streams.errors import Refused
 from streams.schemas import ReplyTo
-from tables.fetched import Record
+from tables.fetching import Record
 from tables.overlay import Overlay, Row
 from tables.partition import Partition
 from tables.rows import Position

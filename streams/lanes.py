@@ -29,7 +29,7 @@ from tables.partition import Partition, header_position
 from tables.reader import read_range
 from tables.rows import ORIGIN
 from tables.table import JournaledTable
-from tables.tasks import end
+from tables.tasks import end, wait_until_set
 
 log = structlog.get_logger(__name__)
 
@@ -236,14 +236,10 @@ class Lane:
 
     async def _wait_for_records(self) -> bool:
         """False when nothing has come for a while."""
-        while not self._waiting:
+        if not self._waiting:
             self._arrived.clear()
-            try:
-                async with asyncio.timeout(_IDLE_SECONDS):
-                    await self._arrived.wait()
-            except TimeoutError:
-                return False
-        return True
+            await wait_until_set(self._arrived, _IDLE_SECONDS)
+        return bool(self._waiting)
 
     async def _take(self) -> AsyncIterator[Sequence[Any]]:
         """Yield the records that wait as few batches, without a hole."""

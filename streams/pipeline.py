@@ -39,7 +39,6 @@ _REBALANCE_SECONDS = 15.0
 _COMMIT_SECONDS = 1.0
 _METADATA_MS = 3_000
 _REQUEST_SECONDS = 30.0
-_POLL_RECORDS = 4_000
 _TOPICS_SECONDS = 2.0
 _OTHERS_VARIABLES = ("READCAST_GATEWAY_", "READCAST_DEMO", "READCAST_DATA")
 """Read by gateways and by `make run`."""
@@ -199,7 +198,6 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "broker_heartbeat_interval": min(_HEARTBEAT_SECONDS, settings.session_timeout / 3),
         "broker_rebalance_timeout": _REBALANCE_SECONDS,
         "broker_commit_interval": _COMMIT_SECONDS,
-        "broker_max_poll_records": _POLL_RECORDS,
         "consumer_auto_offset_reset": "earliest",
         # A broker that has just come back may not know its topics yet, and an assignment made
         # from that is empty: the next look at the metadata makes another.

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from rocksdict import AccessType, Options, Rdict, ReadOptions, WriteBatch
 
-from tables.fetched import Record
+from tables.fetching import Record
 from tables.keys import parse_key
 from tables.options import write_options
 from tables.overlay import Decode, Layout, Overlay, Row

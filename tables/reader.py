@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tables.fetched import Record
+from tables.fetching import Record
 
 _POLL_MS = 1_000
 _FETCH_BYTES = 4 << 20

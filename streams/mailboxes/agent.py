@@ -26,7 +26,7 @@ from streams.mailboxes.view import BatchView
 from streams.public import checks
 from streams.routes import rules as routes
 from streams.routes.commands import Announce, RenewLease
-from tables.fetched import Record
+from tables.fetching import Record
 from tables.overlay import Overlay
 from tables.partition import Partition
 

@@ -34,7 +34,7 @@ from streams.mailboxes.view import BatchView, Room, Seat, View
 from streams.public import rules as public
 from streams.rate import advance, pace_of, refuse
 from streams.schemas import MailboxCommand
-from tables.fetched import Record
+from tables.fetching import Record
 from tables.keys import SEQ, member_key, message_key, message_prefix, state_key
 from tables.overlay import Row
 from tables.rows import NO_BODY, ORIGIN, Member, Message, Policy, Position, State

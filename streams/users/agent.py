@@ -41,7 +41,7 @@ from streams.users.layout import (
     stage_prefix,
     total_prefix,
 )
-from tables.fetched import Record
+from tables.fetching import Record
 from tables.keys import cursor_key, parse_key
 from tables.overlay import Overlay, Row
 from tables.partition import Partition

@@ -15,8 +15,8 @@ from streams.routes.rules import Routes
 from streams.sender import Sender
 from streams.settings import Settings
 from streams.topics import MAX_RECORD, topics
-from streams.transport import BatchBuilder
 from streams.users.agent import UserAgent
+from tables.dispatch import BatchBuilder
 from tables.journal import append
 from tests.tables.logs import Log, Record, Writer, open_partition, records_of
 
@@ -33,9 +33,9 @@ class Producer:
         return BatchBuilder()
 
     async def send_batch(self, batch, topic, partition):
-        if batch._builder.size() > MAX_RECORD:
+        if batch.size() > MAX_RECORD:
             raise MessageSizeTooLargeError  # as a broker says: `max.message.bytes`
-        start, self.offset = self.offset, self.offset + batch._relative_offset
+        start, self.offset = self.offset, self.offset + batch.count
         return start
 
 

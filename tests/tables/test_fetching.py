@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.consumer import fetcher
 from kafka import KafkaAdminClient
 
-from tables.fetched import hand_on_parsed_records
+from tables.fetching import fetch_fast
 from tables.reader import open_reader
 
 
@@ -16,7 +16,7 @@ async def test_records_are_handed_on_with_all_they_carry_and_not_copied(
     broker, monkeypatch, compression
 ):
     monkeypatch.setattr(fetcher, "PartitionRecords", fetcher.PartitionRecords)
-    hand_on_parsed_records()
+    fetch_fast()
     place = TopicPartition(f"fetched-{uuid.uuid4().hex[:8]}", 0)
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.create_topics({place.topic: {}})

@@ -1,0 +1,193 @@
+"""Record batches on their way to the brokers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailableError, for_code
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+BATCH_SIZE = 3 << 20
+"""Bytes of the largest record batch; below the topics' `max.message.bytes`."""
+
+_REQUEST_SIZE = 32 << 20
+"""Bytes of batches that share a request: a broker takes 100 MB."""
+
+_RETRY_SECONDS = 0.1
+_MAGIC = 2
+_UNCOMPRESSED = 0
+_NOBODY = -1
+_ALL_IN_SYNC = -1
+
+
+class BatchBuilder:
+    """A record batch to be filled, with many records at a time. count: of records that it has."""
+
+    def __init__(self) -> None:
+        self._builder = DefaultRecordBatchBuilder(
+            _MAGIC,
+            _UNCOMPRESSED,
+            is_transactional=0,
+            producer_id=_NOBODY,
+            producer_epoch=_NOBODY,
+            base_sequence=0,
+            batch_size=BATCH_SIZE,
+        )
+        self.count = 0
+
+    def extend(
+        self,
+        timestamp: int,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        headers: Sequence[Sequence[tuple[str, bytes]]],
+    ) -> None:
+        """Append records in columns; `OverflowError` if they don't fit. timestamp: ms since 1970."""
+        append, first = self._builder.append, self.count
+        self.count += len(keys)
+        for offset, key, value, some in zip(
+            range(first, self.count), keys, values, headers, strict=True
+        ):
+            if append(offset, timestamp, key, value, some) is None:
+                raise OverflowError("more than a record batch holds")
+
+    def size(self) -> int:
+        """Bytes of the batch as it is now."""
+        size: int = self._builder.size()
+        return size
+
+    def build(self) -> bytearray:
+        """The batch as a broker takes it; once."""
+        built: bytearray = self._builder.build()
+        return built
+
+
+class _Waiting(NamedTuple):
+    place: TopicPartition
+    batch: bytearray
+    landed: asyncio.Future[int]
+
+
+class Dispatch:
+    """Sends record batches: at once if nothing is on its way to that broker, else together with what waits, too.
+
+    A broker takes one request of a connection at a time and answers it before the next. One for each batch
+    would have the last wait for as many rounds of replication as there are batches.
+    """
+
+    def __init__(self, client: AIOKafkaClient, seconds: float) -> None:
+        self._client = client
+        self._seconds = seconds
+        self._busy: set[int] = set()
+        self._waiting: defaultdict[int, list[_Waiting]] = defaultdict(list)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def send(self, batch: BatchBuilder, topic: str, partition: int) -> int:
+        """Store a batch; returns the offset of its first record, once all in-sync replicas have it.
+
+        Tries again for `seconds` what may succeed then, so a batch may be stored twice. Raises `KafkaError`.
+        """
+        place, built = TopicPartition(topic, partition), batch.build()
+        deadline = time.monotonic() + self._seconds
+        while True:
+            try:
+                return await self._send(place, built)
+            except KafkaError as error:
+                if not error.retriable or time.monotonic() > deadline:
+                    raise
+                self._client.force_metadata_update()
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _send(self, place: TopicPartition, batch: bytearray) -> int:
+        broker = await self._leader(place)
+        if broker in self._busy:
+            landed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            self._waiting[broker].append(_Waiting(place, batch, landed))
+            return await landed
+        self._busy.add(broker)
+        try:
+            outcome = (await self._request(broker, {place: batch}))[place]
+        finally:
+            self._go_on(broker)
+        if isinstance(outcome, KafkaError):
+            raise outcome
+        return outcome
+
+    async def _leader(self, place: TopicPartition) -> int:
+        cluster = self._client.cluster
+        leader: int | None = cluster.leader_for_partition(place)
+        if leader is None:
+            await self._client.add_topic(place.topic)
+            leader = cluster.leader_for_partition(place)
+        if leader is None or leader == _NOBODY:
+            raise LeaderNotAvailableError(f"{place.topic}/{place.partition}")
+        return leader
+
+    def _go_on(self, broker: int) -> None:
+        """Send what has come while a request was on its way."""
+        together: dict[TopicPartition, _Waiting] = {}
+        size, later = 0, []
+        for waiting in self._waiting.pop(broker, ()):
+            size += len(waiting.batch)
+            if waiting.place in together or (together and size > _REQUEST_SIZE):
+                later.append(waiting)
+            else:
+                together[waiting.place] = waiting
+        if not together:
+            self._busy.discard(broker)
+            return
+        if later:
+            self._waiting[broker] = later
+        task = asyncio.create_task(self._send_together(broker, together))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_together(self, broker: int, together: dict[TopicPartition, _Waiting]) -> None:
+        landed = {place: waiting.landed for place, waiting in together.items()}
+        try:
+            batches = {place: waiting.batch for place, waiting in together.items()}
+            for place, outcome in (await self._request(broker, batches)).items():
+                _settle(landed.pop(place), outcome)
+        finally:
+            for unknown in landed.values():
+                _settle(unknown, KafkaConnectionError("no answer"))
+            self._go_on(broker)
+
+    async def _request(
+        self, broker: int, batches: dict[TopicPartition, bytearray]
+    ) -> dict[TopicPartition, int | KafkaError]:
+        """Where each batch has landed, or why it has not."""
+        topics: defaultdict[str, list[tuple[int, bytearray]]] = defaultdict(list)
+        for place, batch in batches.items():
+            topics[place.topic].append((place.partition, batch))
+        request = ProduceRequest(
+            transactional_id=None,
+            required_acks=_ALL_IN_SYNC,
+            timeout=int(self._seconds * 1_000),
+            topics=list(topics.items()),
+        )
+        try:
+            response = await self._client.send(broker, request)
+        except KafkaError as error:
+            return dict.fromkeys(batches, error)
+        return {
+            TopicPartition(topic, partition): for_code(code)() if code else offset
+            for topic, partitions in response.topics
+            for partition, code, offset, *_ in partitions
+        }
+
+
+def _settle(landed: asyncio.Future[int], outcome: int | KafkaError) -> None:
+    if landed.done():
+        return
+    if isinstance(outcome, KafkaError):
+        landed.set_exception(outcome)
+    else:
+        landed.set_result(outcome)

@@ -1,0 +1,119 @@
+"""Record batches on their way to a real broker."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.protocol.produce import ProduceRequest
+from kafka import KafkaAdminClient
+
+from tables.dispatch import BatchBuilder, Dispatch
+from tests.records import unique
+
+SECONDS = 10.0
+LARGE = 1 << 20
+
+
+class CountingClient(AIOKafkaClient):
+    produced = 0
+
+    async def send(self, node_id, request, **kwargs):
+        self.produced += isinstance(request, ProduceRequest)
+        return await super().send(node_id, request, **kwargs)
+
+
+def make_topic(broker, name):
+    configs = {"max.message.bytes": str(LARGE)}
+    topic = {"num_partitions": 3, "replication_factor": 1, "configs": configs}
+    admin = KafkaAdminClient(bootstrap_servers=broker)
+    admin.create_topics({name: topic})
+    admin.close()
+
+
+@asynccontextmanager
+async def dispatching(broker):
+    client = CountingClient(bootstrap_servers=broker)
+    await client.bootstrap()
+    try:
+        yield Dispatch(client, SECONDS), client
+    finally:
+        await client.close()
+
+
+def batch(*values):
+    built = BatchBuilder()
+    built.extend(1, [b"k"] * len(values), values, [[]] * len(values))
+    return built
+
+
+async def stored(broker, topic, count):
+    """The values of each partition, by offset."""
+    found = {}
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=broker, auto_offset_reset="earliest")
+    async with consumer, asyncio.timeout(SECONDS):
+        while len(found) < count:
+            record = await consumer.getone()
+            found[record.partition, record.offset] = record.value
+    return found
+
+
+async def test_each_batch_is_stored_whole_where_it_is_said_to_be(broker):
+    topic = unique("dispatch")
+    make_topic(broker, topic)
+    async with dispatching(broker) as (dispatch, client):
+        for number in range(3):
+            await dispatch.send(batch(b"first"), topic, number)
+        before = client.produced
+        values = [[b"%d/%d" % (number, n) for n in range(3)] for number in range(12)]
+        offsets = await asyncio.gather(
+            *(dispatch.send(batch(*some), topic, n % 3) for n, some in enumerate(values))
+        )
+        # The first one alone; what waits meanwhile together, but of each partition one at a time.
+        assert client.produced - before == 1 + 4
+    expected = {(number, 0): b"first" for number in range(3)}
+    for number, (offset, some) in enumerate(zip(offsets, values, strict=True)):
+        expected |= {(number % 3, offset + n): value for n, value in enumerate(some)}
+    assert await stored(broker, topic, len(expected)) == expected
+
+
+async def test_a_batch_that_the_broker_refuses_fails_alone(broker):
+    topic = unique("dispatch")
+    make_topic(broker, topic)
+    async with dispatching(broker) as (dispatch, _):
+        sends = [
+            dispatch.send(batch(b"first"), topic, 0),
+            dispatch.send(batch(b"x" * LARGE), topic, 1),
+            dispatch.send(batch(b"last"), topic, 2),
+        ]
+        outcomes = await asyncio.gather(*sends, return_exceptions=True)
+    assert [outcomes[0], type(outcomes[1]), outcomes[2]] == [0, MessageSizeTooLargeError, 0]
+
+
+async def test_who_gives_up_waiting_stops_nobody_else(broker):
+    topic = unique("dispatch")
+    make_topic(broker, topic)
+    async with dispatching(broker) as (dispatch, _), asyncio.timeout(SECONDS):
+        for quitter in range(3):
+            tasks = [
+                asyncio.create_task(dispatch.send(batch(b"%d" % n), topic, n)) for n in range(3)
+            ]
+            await asyncio.sleep(0)
+            tasks.pop(quitter).cancel()
+            await asyncio.gather(*tasks)
+
+
+async def test_a_topic_that_is_made_late_is_waited_for(broker):
+    topic = unique("dispatch")
+    async with dispatching(broker) as (dispatch, _), asyncio.timeout(SECONDS):
+        sending = asyncio.create_task(dispatch.send(batch(b"v"), topic, 2))
+        await asyncio.sleep(0.5)
+        make_topic(broker, topic)
+        assert await sending == 0
+
+
+def test_a_batch_takes_no_more_than_it_holds():
+    with pytest.raises(OverflowError):
+        batch(b"x" * (2 << 20), b"x" * (2 << 20))
