@@ -28,7 +28,7 @@ POLL_MS = 1_000
 """Time that one look for records may take: how long another partition waits to be read."""
 
 MAX_RECORDS = 2_000
-"""Records handled before sockets get their turn."""
+"""Records handled at a time, as they come or in a turn of the loop; then sockets get theirs."""
 
 
 class Tail:
@@ -106,6 +106,8 @@ class Tail:
                     await fetcher.wait(POLL_MS / 1_000)
         finally:
             self._consumer = None
+            if (fetcher := fetcher_of(consumer)) is not None:
+                fetcher.on_arrival = None
             with contextlib.suppress(KafkaError, OSError):
                 await consumer.stop()
 

@@ -29,7 +29,7 @@ from tables.partition import Partition, header_position
 from tables.reader import read_range
 from tables.rows import ORIGIN
 from tables.table import JournaledTable
-from tables.tasks import end, wait_until_set
+from tables.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -238,7 +238,12 @@ class Lane:
         """False when nothing has come for a while."""
         if not self._waiting:
             self._arrived.clear()
-            await wait_until_set(self._arrived, _IDLE_SECONDS)
+            # Half of what `asyncio.timeout` costs.
+            timer = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._arrived.set)
+            try:
+                await self._arrived.wait()
+            finally:
+                timer.cancel()
         return bool(self._waiting)
 
     async def _take(self) -> AsyncIterator[Sequence[Any]]:

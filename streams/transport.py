@@ -7,7 +7,8 @@ Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in
   acknowledgements count an event that a stream skipped in a rebalance as done, and would lose it.
 - Changelogs are never fetched here, nor known to the consumer: the tables read them.
 - A fetch for which there is nothing is over soon: what it leaves out is not fetched before.
-- Its consumer runs on the worker's own loop, not in a thread, and makes no task for an event.
+- Its consumer runs on the worker's own loop, not in a thread, asks aiokafka's fetcher directly and makes no task
+  for an event.
 - Its producer sends whole record batches, past aiokafka's queues.
 """
 
@@ -166,33 +167,34 @@ class Consumer(driver.Consumer):
     async def _drain_messages(self, fetcher: Any) -> None:
         """Hand on what comes, as Faust does, but with less on the way and without six tasks for each event.
 
-        What a rebalance overtakes is skipped by its stream; lanes see to what is missing or comes twice.
+        What a rebalance overtakes is skipped, or comes with the next generation: lanes see to what is missing or
+        comes twice.
         """
         try:
             while not (self.should_stop or fetcher.should_stop):
                 if not self.flow_active:
                     await self.wait(cast("Any", self.can_resume_flow))
-                elif found := self._fetcher.take(_POLL_RECORDS, self._get_active_partitions()):
+                elif found := self._source.take(_POLL_RECORDS, self._get_active_partitions()):
                     for tp, records in found.items():
                         await self.callback(self._message(TP(*tp), records))
                     await asyncio.sleep(0)
                 else:
-                    await self._fetcher.wait(_POLL_SECONDS)
+                    await self._source.wait(_POLL_SECONDS)
         except asyncio.CancelledError:
             if not self.app.should_stop:
                 raise
 
     @property
-    def _fetcher(self) -> Fetcher:
+    def _source(self) -> Fetcher:
         return fetcher_of(cast("InlineConsumer", self._thread)._ensure_consumer())
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         super().resume_partitions({tp for tp in ensure_TPset(tps) if not self._is_changelog_tp(tp)})
-        self._fetcher.wake()
+        self._source.wake()
 
     def on_buffer_drop(self, tp: TP) -> None:
         super().on_buffer_drop(tp)
-        self._fetcher.wake()
+        self._source.wake()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         # Stop deciding first, then commit what was decided, then let go.

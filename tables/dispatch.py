@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import structlog
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailableError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    LeaderNotAvailableError,
+    NotLeaderForPartitionError,
+    for_code,
+)
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
@@ -21,6 +27,9 @@ _REQUEST_SIZE = 32 << 20
 """Bytes of batches that share a request: a broker takes 100 MB."""
 
 _RETRY_SECONDS = 0.1
+_LOOK_SECONDS = 1.0
+log = structlog.get_logger(__name__)
+
 _MAGIC = 2
 _UNCOMPRESSED = 0
 _NOBODY = -1
@@ -95,30 +104,45 @@ class Dispatch:
         Tries again for `seconds` what may succeed then, so a batch may be stored twice. Raises `KafkaError`.
         """
         place, built = TopicPartition(topic, partition), batch.build()
-        deadline = time.monotonic() + self._seconds
+        deadline, told = time.monotonic() + self._seconds, False
         while True:
             try:
                 return await self._send(place, built)
             except KafkaError as error:
                 if not error.retriable or time.monotonic() > deadline:
                     raise
+                if not told:
+                    log.warning("not stored, trying again", to=str(place), reason=repr(error))
+                    told = True
                 self._client.force_metadata_update()
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _send(self, place: TopicPartition, batch: bytearray) -> int:
         broker = await self._leader(place)
         if broker in self._busy:
-            landed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            self._waiting[broker].append(_Waiting(place, batch, landed))
-            return await landed
+            return await self._wait_for_turn(broker, place, batch)
         self._busy.add(broker)
         try:
             outcome = (await self._request(broker, {place: batch}))[place]
         finally:
-            self._go_on(broker)
+            self._send_waiting(broker)
         if isinstance(outcome, KafkaError):
             raise outcome
         return outcome
+
+    async def _wait_for_turn(self, broker: int, place: TopicPartition, batch: bytearray) -> int:
+        """As long as the broker leads the partition: one that is silent keeps its turn until a request times out."""
+        landed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(place, batch, landed)
+        self._waiting[broker].append(waiting)
+        try:
+            while not landed.done():
+                await asyncio.wait([landed], timeout=_LOOK_SECONDS)
+                if waiting in self._waiting[broker] and await self._leader(place) != broker:
+                    raise NotLeaderForPartitionError(str(place))
+            return landed.result()
+        finally:
+            landed.cancel()
 
     async def _leader(self, place: TopicPartition) -> int:
         cluster = self._client.cluster
@@ -130,11 +154,13 @@ class Dispatch:
             raise LeaderNotAvailableError(f"{place.topic}/{place.partition}")
         return leader
 
-    def _go_on(self, broker: int) -> None:
-        """Send what has come while a request was on its way."""
+    def _send_waiting(self, broker: int) -> None:
+        """Send together what has come while a request was on its way, of each partition one batch."""
         together: dict[TopicPartition, _Waiting] = {}
         size, later = 0, []
         for waiting in self._waiting.pop(broker, ()):
+            if waiting.landed.done():
+                continue
             size += len(waiting.batch)
             if waiting.place in together or (together and size > _REQUEST_SIZE):
                 later.append(waiting)
@@ -150,20 +176,21 @@ class Dispatch:
         task.add_done_callback(self._tasks.discard)
 
     async def _send_together(self, broker: int, together: dict[TopicPartition, _Waiting]) -> None:
-        landed = {place: waiting.landed for place, waiting in together.items()}
+        batches = {place: waiting.batch for place, waiting in together.items()}
+        outcomes: Mapping[TopicPartition, int | Exception]
         try:
-            batches = {place: waiting.batch for place, waiting in together.items()}
-            for place, outcome in (await self._request(broker, batches)).items():
-                _settle(landed.pop(place), outcome)
+            outcomes = await self._request(broker, batches)
+        except Exception as error:  # noqa: BLE001  raised by each that waits
+            outcomes = dict.fromkeys(batches, error)
         finally:
-            for unknown in landed.values():
-                _settle(unknown, KafkaConnectionError("no answer"))
-            self._go_on(broker)
+            self._send_waiting(broker)
+        for place, waiting in together.items():
+            _settle(waiting.landed, outcomes[place])
 
     async def _request(
         self, broker: int, batches: dict[TopicPartition, bytearray]
     ) -> dict[TopicPartition, int | KafkaError]:
-        """Where each batch has landed, or why it has not."""
+        """Where each batch has landed, or why it has not; raises `KafkaError` if that is unknown of all."""
         topics: defaultdict[str, list[tuple[int, bytearray]]] = defaultdict(list)
         for place, batch in batches.items():
             topics[place.topic].append((place.partition, batch))
@@ -173,10 +200,7 @@ class Dispatch:
             timeout=int(self._seconds * 1_000),
             topics=list(topics.items()),
         )
-        try:
-            response = await self._client.send(broker, request)
-        except KafkaError as error:
-            return dict.fromkeys(batches, error)
+        response = await self._client.send(broker, request)
         return {
             TopicPartition(topic, partition): for_code(code)() if code else offset
             for topic, partitions in response.topics
@@ -184,10 +208,10 @@ class Dispatch:
         }
 
 
-def _settle(landed: asyncio.Future[int], outcome: int | KafkaError) -> None:
+def _settle(landed: asyncio.Future[int], outcome: int | Exception) -> None:
     if landed.done():
         return
-    if isinstance(outcome, KafkaError):
+    if isinstance(outcome, Exception):
         landed.set_exception(outcome)
     else:
         landed.set_result(outcome)

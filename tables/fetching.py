@@ -1,6 +1,6 @@
-"""Fetching with aiokafka, with less work and sooner than its own consumers do.
+"""Fetching with aiokafka, with less work and sooner than its consumers do.
 
-- Fetched records are handed on as its parser makes them. aiokafka copies each into a `ConsumerRecord`, which takes
+- Fetched records are handed on as its parser makes them. It copies each into a `ConsumerRecord`, which takes
   longer than parsing it, and all that this adds is the topic and the partition, by which they are grouped anyway.
 - It asks by session (`tables.sessions`): what has nothing new is neither asked for nor told of.
 - Who waits for records is woken in the step in which they come, four turns of the loop before the others.
@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, cast
 
@@ -17,7 +16,6 @@ from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
 
 from tables.sessions import SessionClient
-from tables.tasks import wait_until_set
 
 
 class Record(Protocol):
@@ -41,70 +39,86 @@ class _Parsed(fetcher.PartitionRecords):  # type: ignore[misc]
 
 
 class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
-    """A consumer's fetcher, to be asked directly for what it has."""
+    """A consumer's fetcher, to be asked directly for what it has.
+
+    on_arrival: called in the step in which something comes; what it raises, `wait` does.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._arrived = asyncio.Event()
         self.on_arrival: Callable[[], object] | None = None
-        """Called in the step in which something comes."""
+        self._failure: Exception | None = None
+        self._fetched_for: Any = None
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
+        if assignment is not self._fetched_for:
+            # It knows nothing yet, not even of partitions that have nothing new.
+            self._fetched_for = assignment
+            self._client.restart_sessions()
         found: bool = await super()._proc_fetch_request(assignment, node_id, request)
-        if found:
-            if self.on_arrival is not None:
+        if found and self.on_arrival is not None:
+            try:
                 self.on_arrival()
-            if self._records:
-                self._arrived.set()
+            except Exception as error:  # noqa: BLE001  raised by `wait`: here it would end all fetching
+                self._failure = error
+        if self._records or self._failure:
+            self.wake()
         return found
 
     def take(
         self, most: int, partitions: Collection[TopicPartition] | None = None
     ) -> dict[TopicPartition, list[Record]]:
-        """At most so many records that have come, of these partitions or of all."""
+        """At most so many records that have come, of these partitions or of all.
+
+        Raises, as `KafkaError`, what has come of a partition instead of records.
+        """
         taken: dict[TopicPartition, list[Record]] = {}
         if self._subscriptions.reassignment_in_progress:
             return taken
         with self._subscriptions.fetch_context():
             for tp, found in list(self._records.items()):
-                if isinstance(found, fetcher.FetchError):
-                    continue
+                if not most:
+                    break
                 if partitions is not None and tp not in partitions:
                     continue
+                if isinstance(found, fetcher.FetchError):
+                    if taken:
+                        break
+                    self._drop(tp)
+                    found.check_raise()
                 if records := found.getall(most):
                     taken[tp] = records
                     most -= len(records)
                 if not found.has_more():
-                    self._let_go(tp)
-                if not most:
-                    break
+                    self._drop(tp)
         return taken
 
-    def _let_go(self, tp: TopicPartition) -> None:
+    def _drop(self, tp: TopicPartition) -> None:
         del self._records[tp]
         self._notify(self._wait_consume_future)
 
     async def wait(self, seconds: float) -> None:
         """Until something comes, or `wake` is called, or for so many seconds.
 
-        Raises, as `KafkaError`, what has come of a partition instead of records.
+        Raises what has ended the fetching, or what the group's coordinator can't go on after.
         """
-        self._check()
-        self._arrived.clear()
-        with self._subscriptions.fetch_context():
-            await wait_until_set(self._arrived, seconds)
-
-    def _check(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
         if self._fetch_task.done():
             self._fetch_task.result()
-        for tp, found in list(self._records.items()):
-            if isinstance(found, fetcher.FetchError):
-                self._let_go(tp)
-                found.check_raise()
+        waiter = self._create_fetch_waiter()
+        timer = self._loop.call_later(seconds, self._notify, waiter)
+        try:
+            with self._subscriptions.fetch_context():
+                await waiter
+        finally:
+            timer.cancel()
 
     def wake(self) -> None:
-        """Have `wait` return: more partitions are wanted."""
-        self._arrived.set()
+        """Have `wait` return: something has come, or more partitions are wanted."""
+        for waiter in self._fetch_waiters:
+            self._notify(waiter)
 
 
 def fetcher_of(consumer: AIOKafkaConsumer) -> Fetcher:
@@ -113,7 +127,7 @@ def fetcher_of(consumer: AIOKafkaConsumer) -> Fetcher:
 
 
 def fetch_fast() -> None:
-    """Have every consumer that this process makes fetch like this."""
+    """Have every consumer that this process makes from now on fetch like this, also those that libraries make."""
     fetcher.PartitionRecords = _Parsed
     consumers.Fetcher = Fetcher
     consumers.AIOKafkaClient = SessionClient

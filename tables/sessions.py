@@ -104,15 +104,20 @@ class SessionClient(AIOKafkaClient):  # type: ignore[misc]
             session.restart()
             raise
         if response.API_VERSION >= _FIRST_VERSION:
-            _go_on(session, response)
+            _take_note(session, response)
         return response
+
+    def restart_sessions(self) -> None:
+        """Ask for all partitions anew: of each, the next answers tell how far it reaches."""
+        for session in self._sessions.values():
+            session.restart()
 
 
 def _of_one(wanted: Wanted) -> bool:
     return len(wanted) == 1 and len(wanted[0][1]) == 1
 
 
-def _go_on(session: Session, response: Any) -> None:
+def _take_note(session: Session, response: Any) -> None:
     if not response.error_code:
         session.answered(response.session_id)
         return

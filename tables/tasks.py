@@ -1,4 +1,4 @@
-"""Ending tasks for sure, and waiting at little cost."""
+"""Ending tasks for sure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,3 @@ async def end(task: asyncio.Task[Any]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=_PATIENCE_SECONDS)
-
-
-async def wait_until_set(event: asyncio.Event, seconds: float) -> None:
-    """Until an event is set, which it is after so many seconds at the latest; half of what `asyncio.timeout` costs."""
-    timer = asyncio.get_running_loop().call_later(seconds, event.set)
-    try:
-        await event.wait()
-    finally:
-        timer.cancel()

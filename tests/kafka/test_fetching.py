@@ -8,6 +8,7 @@ from kafka import KafkaAdminClient
 
 from streams.pipeline import Pipeline
 from streams.settings import Settings
+from tables.fetching import fetcher_of
 from tests.records import unique
 
 PREFETCHED_SECONDS = 0.3
@@ -45,8 +46,9 @@ async def test_a_partition_that_was_left_out_of_a_fetch_is_not_read_after_anothe
             await send(tp)
 
         async def taken():
-            while not (found := await consumer.getmany(timeout_ms=1_000)):
-                pass
+            source = fetcher_of(consumer)
+            while not (found := source.take(100)):
+                await source.wait(1)
             return list(found)
 
         await send(busy)

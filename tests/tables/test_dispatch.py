@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -55,8 +56,8 @@ async def stored(broker, topic, count):
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=broker, auto_offset_reset="earliest")
     async with consumer, asyncio.timeout(SECONDS):
         while len(found) < count:
-            record = await consumer.getone()
-            found[record.partition, record.offset] = record.value
+            for place, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                found |= {(place.partition, record.offset): record.value for record in records}
     return found
 
 
@@ -95,7 +96,8 @@ async def test_a_batch_that_the_broker_refuses_fails_alone(broker):
 async def test_who_gives_up_waiting_stops_nobody_else(broker):
     topic = unique("dispatch")
     make_topic(broker, topic)
-    async with dispatching(broker) as (dispatch, _), asyncio.timeout(SECONDS):
+    async with dispatching(broker) as (dispatch, _), asyncio.timeout(3 * SECONDS):
+        await dispatch.send(batch(b"first"), topic, 0)
         for quitter in range(3):
             tasks = [
                 asyncio.create_task(dispatch.send(batch(b"%d" % n), topic, n)) for n in range(3)
@@ -117,3 +119,43 @@ async def test_a_topic_that_is_made_late_is_waited_for(broker):
 def test_a_batch_takes_no_more_than_it_holds():
     with pytest.raises(OverflowError):
         batch(b"x" * (2 << 20), b"x" * (2 << 20))
+
+
+class MovingClient:
+    """Stands for a broker that has gone silent, and for the one that leads in its place."""
+
+    def __init__(self):
+        self.cluster = self
+        self.leader = 1
+        self.asked = []
+
+    def leader_for_partition(self, place):
+        return self.leader
+
+    def force_metadata_update(self):
+        pass
+
+    async def send(self, broker, request):
+        ((topic, partitions),) = request._topics
+        self.asked.append((broker, [number for number, _ in partitions]))
+        if broker == 1:
+            await asyncio.sleep(3_600)
+        return SimpleNamespace(topics=[(topic, [(number, 0, 7) for number, _ in partitions])])
+
+
+async def test_what_waits_for_a_silent_broker_goes_to_the_new_leader():
+    client = MovingClient()
+    dispatch = Dispatch(client, SECONDS)
+    stuck = asyncio.create_task(dispatch.send(batch(b"v"), "t", 0))
+    async with asyncio.timeout(SECONDS):
+        await asyncio.sleep(0)
+        waits = asyncio.create_task(dispatch.send(batch(b"v"), "t", 1))
+        quits = asyncio.create_task(dispatch.send(batch(b"v"), "t", 2))
+        await asyncio.sleep(0)
+        client.leader = 2
+        quits.cancel()
+        assert await waits == 7
+    assert client.asked == [(1, [0]), (2, [1])]
+    stuck.cancel()
+    await asyncio.wait([stuck, quits])
+    assert len(client.asked) == 2

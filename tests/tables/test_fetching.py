@@ -1,22 +1,139 @@
 """Fetched records on a real broker."""
 
+import asyncio
 import uuid
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
+from aiokafka.errors import GroupAuthorizationFailedError, OffsetOutOfRangeError
 from kafka import KafkaAdminClient
 
-from tables.fetching import fetch_fast
+from tables.fetching import fetch_fast, fetcher_of
 from tables.reader import open_reader
+
+SECONDS = 10.0
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    """Consumers of these tests fetch fast, those of others as before."""
+    monkeypatch.setattr(fetcher, "PartitionRecords", fetcher.PartitionRecords)
+    for name in ("Fetcher", "AIOKafkaClient"):
+        monkeypatch.setattr(consumers, name, getattr(consumers, name))
+    fetch_fast()
+
+
+@asynccontextmanager
+async def two_partitions(broker):
+    """send(partition, *values), and a started consumer of both from their beginning, with its fetcher."""
+    topic = f"fetching-{uuid.uuid4().hex[:8]}"
+    admin = KafkaAdminClient(bootstrap_servers=broker)
+    admin.create_topics({topic: {"num_partitions": 2, "replication_factor": 1}})
+    admin.close()
+    places = [TopicPartition(topic, number) for number in range(2)]
+    async with (
+        AIOKafkaProducer(bootstrap_servers=broker) as producer,
+        open_reader(broker) as consumer,
+        asyncio.timeout(30),
+    ):
+
+        async def send(place, *values):
+            for value in values:
+                await producer.send_and_wait(topic, value, partition=place.partition)
+
+        consumer.assign(places)
+        for place in places:
+            consumer.seek(place, 0)
+        yield send, places, consumer, fetcher_of(consumer)
+
+
+def values_of(taken):
+    return {place: [record.value for record in records] for place, records in taken.items()}
+
+
+async def take_all(source, wanted, most=1_000, partitions=None):
+    found = {}
+    while sum(map(len, found.values())) < wanted:
+        if not (taken := values_of(source.take(most, partitions))):
+            await source.wait(SECONDS)
+        assert sum(map(len, taken.values())) <= most
+        for place, values in taken.items():
+            found.setdefault(place, []).extend(values)
+    return found
+
+
+async def forever(source):
+    while True:
+        await source.wait(SECONDS)
+
+
+async def test_no_more_is_taken_than_is_asked_for_and_the_rest_later(broker):
+    async with two_partitions(broker) as (send, (one, two), _, source):
+        await send(one, b"1", b"2", b"3")
+        await send(two, b"4", b"5")
+        expected = {one: [b"1", b"2", b"3"], two: [b"4", b"5"]}
+        assert await take_all(source, 5, most=2) == expected
+
+
+async def test_only_what_is_wanted_is_taken_and_the_rest_is_kept(broker):
+    async with two_partitions(broker) as (send, (one, two), _, source):
+        await send(one, b"1")
+        await send(two, b"2")
+        assert await take_all(source, 1, partitions={two}) == {two: [b"2"]}
+        assert await take_all(source, 1, partitions={one}) == {one: [b"1"]}
+
+
+async def test_who_waits_is_woken(broker):
+    async with two_partitions(broker) as (_, _, _, source):
+        waiting = asyncio.create_task(source.wait(3_600))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        source.wake()
+        await waiting
+        await source.wait(0.1)
+
+
+async def test_who_waits_is_told_what_the_group_can_not_go_on_after(broker):
+    async with two_partitions(broker) as (_, _, consumer, source):
+        waiting = asyncio.create_task(source.wait(3_600))
+        await asyncio.sleep(0.1)
+        consumer._subscription.abort_waiters(GroupAuthorizationFailedError("g"))
+        with pytest.raises(GroupAuthorizationFailedError):
+            await waiting
+
+
+async def test_a_place_that_is_gone_is_told_where_records_are_asked_for(broker):
+    async with two_partitions(broker) as (send, (one, two), consumer, source):
+        await send(two, b"2")
+        source._default_reset_strategy = fetcher.OffsetResetStrategy.NONE
+        consumer.seek(one, 1_000)
+        with pytest.raises(OffsetOutOfRangeError):
+            await take_all(source, 2)
+        consumer.seek(one, 0)
+        await send(one, b"1")
+        assert (await take_all(source, 1))[one] == [b"1"]
+
+
+async def test_what_is_raised_on_arrival_is_told_and_fetching_goes_on(broker):
+    async with two_partitions(broker) as (send, (one, _), _, source):
+
+        def fail():
+            raise ValueError("on arrival")
+
+        source.on_arrival = fail
+        await send(one, b"1")
+        with pytest.raises(ValueError, match="on arrival"):
+            await forever(source)
+        source.on_arrival = None
+        await send(one, b"2")
+        assert await take_all(source, 2) == {one: [b"1", b"2"]}
 
 
 @pytest.mark.parametrize("compression", [None, "gzip"])
-async def test_records_are_handed_on_with_all_they_carry_and_not_copied(
-    broker, monkeypatch, compression
-):
-    monkeypatch.setattr(fetcher, "PartitionRecords", fetcher.PartitionRecords)
-    fetch_fast()
+async def test_records_are_handed_on_with_all_they_carry_and_not_copied(broker, compression):
     place = TopicPartition(f"fetched-{uuid.uuid4().hex[:8]}", 0)
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.create_topics({place.topic: {}})

@@ -1,5 +1,6 @@
 """Fetch sessions: a broker must always know what is wanted, and a real one must say the same."""
 
+import asyncio
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -19,8 +20,11 @@ class Remembering:
 
     def __init__(self):
         self.wanted = {}
+        self.next_epoch = 0
 
     def take(self, epoch, changed, forgotten):
+        assert epoch in (0, self.next_epoch)
+        self.next_epoch = epoch + 1
         if epoch == 0:
             assert not forgotten
             self.wanted = {}
@@ -97,6 +101,31 @@ async def read(consumer, wanted):
         for place, records in (await consumer.getmany(timeout_ms=1_000)).items():
             found.setdefault(place, []).extend(record.value for record in records)
     return found
+
+
+async def test_a_broker_is_told_of_a_partition_when_it_has_changed(broker, monkeypatch):
+    named = []
+    ask = Session.ask
+
+    def spy(session, wanted):
+        changed, forgotten = ask(session, wanted)
+        named.append((session.epoch, sum(len(partitions) for _, partitions in changed)))
+        return changed, forgotten
+
+    monkeypatch.setattr(Session, "ask", spy)
+    async with three_partitions(broker, monkeypatch) as (producer, consumer, places):
+        for place in places:
+            await send(producer, place, b"first")
+        await read(consumer, 3)
+        await send(producer, places[0], b"alone")
+        before = len(named)
+        await read(consumer, 1)
+        await asyncio.sleep(1)
+    epochs = [epoch for epoch, _ in named[before - 1 :]]
+    assert epochs == list(range(epochs[0], epochs[0] + len(epochs)))
+    assert epochs[0]
+    # Once to go on behind what has come, and not again.
+    assert sum(count for _, count in named[before:]) == 1
 
 
 async def test_partitions_that_pause_and_go_on_lose_and_double_nothing(broker, monkeypatch):
