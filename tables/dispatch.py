@@ -136,8 +136,7 @@ class Dispatch:
         waiting = _Waiting(place, batch, landed)
         self._waiting[broker].append(waiting)
         try:
-            while not landed.done():
-                await asyncio.wait([landed], timeout=_LOOK_SECONDS)
+            while not (await asyncio.wait([landed], timeout=_LOOK_SECONDS))[0]:
                 if waiting in self._waiting[broker] and await self._leader(place) != broker:
                     raise NotLeaderForPartitionError(str(place))
             return landed.result()
