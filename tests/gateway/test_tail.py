@@ -24,17 +24,18 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 class Log:
-    """A topic with one partition, its tail, and what the tail has brought."""
+    """A topic with two partitions, one of them quiet, its tail, and what the tail has brought."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
         self.partition = TopicPartition(f"log-{uuid.uuid4().hex[:8]}", 0)
+        quiet = TopicPartition(self.partition.topic, 1)
         self.taken: list[bytes] = []
         self.failures: list[bytes] = []
         self.lost = 0
         self.tail = Tail(
             Settings(KAFKA_BOOTSTRAP_SERVERS=bootstrap),
-            {self.partition: self._take},
+            {self.partition: self._take, quiet: self._take},
             self.failures.append,
             self._lose,
             Metrics(),
@@ -51,7 +52,8 @@ class Log:
         self.lost += 1
 
     async def __aenter__(self) -> "Log":
-        with_admin(self.bootstrap, lambda admin: admin.create_topics({self.partition.topic: {}}))
+        topic = {self.partition.topic: {"num_partitions": 2, "replication_factor": 1}}
+        with_admin(self.bootstrap, lambda admin: admin.create_topics(topic))
         self.producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, retry_backoff_ms=50)
         await self.producer.start()
         return self
@@ -66,7 +68,8 @@ class Log:
 
     async def write(self, *values: bytes) -> None:
         for value in values:
-            await self.producer.send_and_wait(self.partition.topic, value, b"group:1/m/1")
+            topic, number = self.partition
+            await self.producer.send_and_wait(topic, value, b"group:1/m/1", number)
 
 
 def with_admin(bootstrap: str, work) -> None:
