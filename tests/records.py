@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import aiokafka
 import orjson
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import OffsetSpec
@@ -363,6 +364,20 @@ def read_to(
 
 def new_id() -> str:
     return str(uuid.uuid4())
+
+
+def make_topic(
+    bootstrap: str, name: str, partitions: int, **configs: str
+) -> list[aiokafka.TopicPartition]:
+    """Make a topic with one replica; returns its partitions, as aiokafka knows them."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        admin.create_topics(
+            {name: {"num_partitions": partitions, "replication_factor": 1, "configs": configs}}
+        )
+    finally:
+        admin.close()
+    return [aiokafka.TopicPartition(name, number) for number in range(partitions)]
 
 
 def unique(label: str) -> str:

@@ -3,29 +3,18 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-from aiokafka import AIOKafkaProducer, TopicPartition
-from kafka import KafkaAdminClient
+from aiokafka import AIOKafkaProducer
 
 from streams.pipeline import Pipeline
 from streams.settings import Settings
 from tables.fetching import fetcher_of
-from tests.records import unique
+from tests.records import make_topic, unique
 
 PREFETCHED_SECONDS = 0.3
 
 
-def topic_of_two(broker: str) -> list[TopicPartition]:
-    name = unique("two")
-    admin = KafkaAdminClient(bootstrap_servers=broker)
-    try:
-        admin.create_topics({name: {"num_partitions": 2, "replication_factor": 1}})
-    finally:
-        admin.close()
-    return [TopicPartition(name, number) for number in range(2)]
-
-
 async def test_a_partition_that_was_left_out_of_a_fetch_is_not_read_after_another_has_come(broker):
-    busy, quiet = topic_of_two(broker)
+    busy, quiet = make_topic(broker, unique("two"), 2)
     loop = asyncio.get_running_loop()
     settings = Settings(KAFKA_BOOTSTRAP_SERVERS=broker)
     consumer = Pipeline(settings).consumer._thread._create_consumer(loop)

@@ -9,13 +9,13 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.protocol.produce import ProduceRequest
-from kafka import KafkaAdminClient
 
 from tables.dispatch import BatchBuilder, Dispatch
-from tests.records import unique
+from tests.records import make_topic, unique
 
 SECONDS = 10.0
 LARGE = 1 << 20
+CONFIGS = {"max.message.bytes": str(LARGE)}
 
 
 class CountingClient(AIOKafkaClient):
@@ -24,14 +24,6 @@ class CountingClient(AIOKafkaClient):
     async def send(self, node_id, request, **kwargs):
         self.produced += isinstance(request, ProduceRequest)
         return await super().send(node_id, request, **kwargs)
-
-
-def make_topic(broker, name):
-    configs = {"max.message.bytes": str(LARGE)}
-    topic = {"num_partitions": 3, "replication_factor": 1, "configs": configs}
-    admin = KafkaAdminClient(bootstrap_servers=broker)
-    admin.create_topics({name: topic})
-    admin.close()
 
 
 @asynccontextmanager
@@ -63,7 +55,7 @@ async def stored(broker, topic, count):
 
 async def test_each_batch_is_stored_whole_where_it_is_said_to_be(broker):
     topic = unique("dispatch")
-    make_topic(broker, topic)
+    make_topic(broker, topic, 3, **CONFIGS)
     async with dispatching(broker) as (dispatch, client):
         for number in range(3):
             await dispatch.send(batch(b"first"), topic, number)
@@ -82,7 +74,7 @@ async def test_each_batch_is_stored_whole_where_it_is_said_to_be(broker):
 
 async def test_a_batch_that_the_broker_refuses_fails_alone(broker):
     topic = unique("dispatch")
-    make_topic(broker, topic)
+    make_topic(broker, topic, 3, **CONFIGS)
     async with dispatching(broker) as (dispatch, _):
         sends = [
             dispatch.send(batch(b"first"), topic, 0),
@@ -95,7 +87,7 @@ async def test_a_batch_that_the_broker_refuses_fails_alone(broker):
 
 async def test_who_gives_up_waiting_stops_nobody_else(broker):
     topic = unique("dispatch")
-    make_topic(broker, topic)
+    make_topic(broker, topic, 3, **CONFIGS)
     async with dispatching(broker) as (dispatch, _), asyncio.timeout(3 * SECONDS):
         await dispatch.send(batch(b"first"), topic, 0)
         for quitter in range(3):
@@ -112,7 +104,7 @@ async def test_a_topic_that_is_made_late_is_waited_for(broker):
     async with dispatching(broker) as (dispatch, _), asyncio.timeout(SECONDS):
         sending = asyncio.create_task(dispatch.send(batch(b"v"), topic, 2))
         await asyncio.sleep(0.5)
-        make_topic(broker, topic)
+        make_topic(broker, topic, 3, **CONFIGS)
         assert await sending == 0
 
 

@@ -1,18 +1,17 @@
 """Fetched records on a real broker."""
 
 import asyncio
-import uuid
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
 from aiokafka.errors import GroupAuthorizationFailedError, OffsetOutOfRangeError
-from kafka import KafkaAdminClient
 
 from tables.fetching import fetch_fast, fetcher_of
 from tables.reader import open_reader
+from tests.records import make_topic, unique
 
 SECONDS = 10.0
 
@@ -29,11 +28,8 @@ def fast(monkeypatch):
 @asynccontextmanager
 async def two_partitions(broker):
     """send(partition, *values), and a started consumer of both from their beginning, with its fetcher."""
-    topic = f"fetching-{uuid.uuid4().hex[:8]}"
-    admin = KafkaAdminClient(bootstrap_servers=broker)
-    admin.create_topics({topic: {"num_partitions": 2, "replication_factor": 1}})
-    admin.close()
-    places = [TopicPartition(topic, number) for number in range(2)]
+    topic = unique("fetching")
+    places = make_topic(broker, topic, 2)
     async with (
         AIOKafkaProducer(bootstrap_servers=broker) as producer,
         open_reader(broker) as consumer,
@@ -134,10 +130,7 @@ async def test_what_is_raised_on_arrival_is_told_and_fetching_goes_on(broker):
 
 @pytest.mark.parametrize("compression", [None, "gzip"])
 async def test_records_are_handed_on_with_all_they_carry_and_not_copied(broker, compression):
-    place = TopicPartition(f"fetched-{uuid.uuid4().hex[:8]}", 0)
-    admin = KafkaAdminClient(bootstrap_servers=broker)
-    admin.create_topics({place.topic: {}})
-    admin.close()
+    (place,) = make_topic(broker, unique("fetched"), 1)
     async with AIOKafkaProducer(bootstrap_servers=broker, compression_type=compression) as producer:
         sent = [
             await producer.send(place.topic, b"one", b"k", place.partition, timestamp_ms=7),

@@ -3,14 +3,13 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer import consumer as consumers
 from hypothesis import given
 from hypothesis import strategies as st
-from kafka import KafkaAdminClient
 
 from tables.sessions import Session, SessionClient
-from tests.records import unique
+from tests.records import make_topic, unique
 
 PLACES = [("a", 0), ("a", 1), ("b", 0), ("b", 7)]
 
@@ -79,11 +78,7 @@ def test_epochs_go_on_at_one_after_the_last():
 async def three_partitions(broker, monkeypatch):
     """A producer, and a consumer of three partitions whose client has sessions."""
     monkeypatch.setattr(consumers, "AIOKafkaClient", SessionClient)
-    topic = unique("sessions")
-    admin = KafkaAdminClient(bootstrap_servers=broker)
-    admin.create_topics({topic: {"num_partitions": 3, "replication_factor": 1}})
-    admin.close()
-    places = [TopicPartition(topic, number) for number in range(3)]
+    places = make_topic(broker, unique("sessions"), 3)
     consumer = AIOKafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
     async with AIOKafkaProducer(bootstrap_servers=broker) as producer, consumer:
         consumer.assign(places)
