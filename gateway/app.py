@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from aiohttp import web
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from gateway.addresses import Proxies
@@ -33,6 +33,7 @@ from gateway.loader import Loader
 from gateway.metrics import Metrics
 from gateway.operations import Operations
 from gateway.pace import Pace
+from gateway.producer import Producer
 from gateway.public_operations import PublicOperations
 from gateway.pulse import Pulse
 from gateway.requests import Requests
@@ -46,7 +47,7 @@ from gateway.tail import Tail
 from gateway.timeline import Timelines
 from gateway.touching import Touching
 from gateway.watching import Watching
-from streams.topics import MAX_RECORD, topics
+from streams.topics import topics
 from tables.rows import AnyEntry
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Gateway:
         self.draining = False
         self._topics = topics(settings.pipeline)
         self._instance = uuid.uuid4().hex
-        self._producer = _make_producer(settings)
+        self._producer = Producer(settings)
         self._routes = self._make_routes()
         interest = EVERYTHING if self._routes is None else self._routes
         self._users = Users(interest)
@@ -230,7 +231,7 @@ class Gateway:
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(self.settings.drain_seconds):
                 if self._leases is not None:
-                    await self._leases.end()
+                    self._leases.end()
                 await self._producer.stop()
 
     async def _run(self) -> None:
@@ -336,15 +337,3 @@ class Gateway:
         watch("looks_left", "Users whose look waits for its turn.", lambda: self._touching.left)
         watch("tail_lag", "Records in the logs that aren't read yet.", lambda: self._tail.lag)
         watch("ready", "Whether clients may come.", lambda: self.is_ready)
-
-
-def _make_producer(settings: Settings) -> AIOKafkaProducer:
-    return AIOKafkaProducer(
-        bootstrap_servers=settings.pipeline.bootstrap_servers,
-        client_id=f"{settings.pipeline.app_id}-gateway",
-        acks="all",
-        max_batch_size=128 * 1024,
-        max_request_size=MAX_RECORD,
-        request_timeout_ms=int(settings.request_seconds * 1_000),
-        retry_backoff_ms=50,
-    )

@@ -91,11 +91,11 @@ class Leases:
                 await self._renew()
             await self._announce()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """Have nothing forwarded any more."""
         if self._partition is not None:
             for place in self._places:
-                await self._requests.tell(self._command(place, 0), place.partition)
+                self._requests.tell(self._command(place, 0), place.partition)
 
     async def _begin(self) -> None:
         """Ask for the leases that are missing: first for one, which says where to read."""

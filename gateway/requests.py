@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
-from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from gateway.answers import Reply
 from gateway.errors import unavailable
 from gateway.interest import EVERYTHING, Interest
 from gateway.limits import Quota
+from gateway.producer import Producer
 from gateway.settings import Settings
 from streams.commands import Read, Send, Unread
 from streams.errors import Code, Refused
@@ -34,14 +35,6 @@ Answer = msgspec.Raw | Message | Cursor | Refused
 encode = msgspec.json.Encoder().encode
 
 T = TypeVar("T")
-
-
-class Producer(Protocol):
-    """The part of aiokafka's producer that requests need."""
-
-    async def send(
-        self, topic: str, value: bytes, key: bytes, partition: int
-    ) -> Awaitable[object]: ...
 
 
 class Pending:
@@ -130,21 +123,15 @@ class Requests:
         topic, key, place = self._place(command, partition)
         await self._interest.announce(topic, place)
         pending = self._admit(command, quota)
-        try:
-            delivery = await self._producer.send(topic, encode(command), key, place)
-        except (KafkaError, AssertionError) as error:
-            log.warning("command not sent", error=repr(error), topic=topic)
-            self._settle(_ref(command), unavailable())
-        else:
-            asyncio.ensure_future(delivery).add_done_callback(
-                lambda done: self._delivered(_ref(command), done)
-            )
+        stored = self._producer.send(topic, encode(command), key, place)
+        stored.add_done_callback(partial(self._check, _ref(command)))
         return pending.future
 
-    async def tell(self, command: MailboxCommand | UserCommand, partition: int) -> None:
-        """Enqueue a command that nobody answers; raises `KafkaError`."""
+    def tell(self, command: MailboxCommand | UserCommand, partition: int) -> None:
+        """Enqueue a command that nobody answers."""
         topic, key, place = self._place(command, partition)
-        await self._producer.send(topic, encode(command), key, place)
+        stored = self._producer.send(topic, encode(command), key, place)
+        stored.add_done_callback(partial(self._check, None))
 
     def _place(
         self, command: MailboxCommand | UserCommand, partition: int | None
@@ -221,10 +208,11 @@ class Requests:
         if not pending.future.done():
             pending.future.set_result(answer)
 
-    def _delivered(self, ref: int, done: asyncio.Future[object]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
+    def _check(self, ref: int | None, stored: asyncio.Future[int]) -> None:
+        if (error := stored.exception()) is not None:
             log.warning("command not stored", error=repr(error))
-            self._settle(ref, unavailable())
+            if ref is not None:
+                self._settle(ref, unavailable())
 
 
 async def result_of(future: asyncio.Future[Answer]) -> msgspec.Raw:

@@ -8,11 +8,11 @@ from functools import partial
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from gateway.errors import unavailable
 from gateway.interest import Interest
-from gateway.requests import Producer, encode
+from gateway.producer import Producer
+from gateway.requests import encode
 from streams.ids import SYSTEM, is_mailbox
 from streams.partitioning import partition_of
 from streams.routes.commands import MAX_ROUTES, Announce, AnnounceUsers
@@ -48,7 +48,6 @@ class Routes(Interest):
         # What the agents may have been told of or not: what nobody follows any more has to be taken back, too.
         self._unsure: set[str] = set()
         self._due: defaultdict[TopicPartition, dict[str, None]] = defaultdict(dict)
-        self._sending: defaultdict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._leased = asyncio.Event()
         self.lost: set[TopicPartition] = set()
 
@@ -67,12 +66,9 @@ class Routes(Interest):
 
     async def announce(self, topic: str, partition: int) -> None:
         place = TopicPartition(topic, partition)
-        if not self._due.get(place) and not self._sending[place].locked():
-            return
-        await self._wait_for_leases()
-        # Whoever comes while an announcement is being sent must not overtake it.
-        async with self._sending[place]:
-            await self._send(place)
+        if self._due.get(place):
+            await self._wait_for_leases()
+            self._send(place)
 
     async def announce_all(self) -> None:
         """Announce all that has changed; for what is followed no more, no command may come."""
@@ -96,38 +92,25 @@ class Routes(Interest):
         except TimeoutError:
             raise unavailable("the gateway has no leases yet; try again") from None
 
-    async def _send(self, place: TopicPartition) -> None:
-        due = self._due.pop(place, {})
-        changed = [name for name in due if self._is_changed(name)]
-        try:
-            for wanted in (True, False):
-                names = [name for name in changed if (name in self._wanted) is wanted]
-                for start in range(0, len(names), MAX_ROUTES):
-                    some = tuple(names[start : start + MAX_ROUTES])
-                    await self._store(place, some, wanted=wanted)
-                    # Not before: whoever asks may be cancelled meanwhile, and others rely on it.
-                    self._unsure.difference_update(some)
-                    if wanted:
-                        self._announced.update(some)
-                    else:
-                        self._announced.difference_update(some)
-        except BaseException:
-            self._due[place] = due | self._due[place]
-            raise
+    def _send(self, place: TopicPartition) -> None:
+        changed = [name for name in self._due.pop(place, {}) if self._is_changed(name)]
+        self._unsure.difference_update(changed)
+        for wanted in (True, False):
+            names = [name for name in changed if (name in self._wanted) is wanted]
+            for start in range(0, len(names), MAX_ROUTES):
+                self._store(place, tuple(names[start : start + MAX_ROUTES]), wanted=wanted)
+            if wanted:
+                self._announced.update(names)
+            else:
+                self._announced.difference_update(names)
 
     def _is_changed(self, owner: str) -> bool:
         return owner in self._unsure or (owner in self._wanted) != (owner in self._announced)
 
-    async def _store(self, place: TopicPartition, names: tuple[str, ...], *, wanted: bool) -> None:
+    def _store(self, place: TopicPartition, names: tuple[str, ...], *, wanted: bool) -> None:
         value = encode(self._command(place, names, wanted=wanted))
-        try:
-            stored = await self._producer.send(
-                place.topic, value, names[0].encode(), place.partition
-            )
-        except (KafkaError, AssertionError) as error:
-            self._lose(place, error)
-        else:
-            asyncio.ensure_future(stored).add_done_callback(partial(self._check, place))
+        stored = self._producer.send(place.topic, value, names[0].encode(), place.partition)
+        stored.add_done_callback(partial(self._check, place))
 
     def _command(
         self, place: TopicPartition, names: tuple[str, ...], *, wanted: bool
@@ -144,13 +127,10 @@ class Routes(Interest):
             user=names[0], by=SYSTEM, gateway=self._instance, users=names, wanted=wanted
         )
 
-    def _check(self, place: TopicPartition, stored: asyncio.Future[object]) -> None:
-        if not stored.cancelled() and (error := stored.exception()) is not None:
-            self._lose(place, error)
-
-    def _lose(self, place: TopicPartition, error: BaseException) -> None:
-        log.warning("routes not stored", error=repr(error), topic=place.topic)
-        self.lost.add(place)
+    def _check(self, place: TopicPartition, stored: asyncio.Future[int]) -> None:
+        if (error := stored.exception()) is not None:
+            log.warning("routes not stored", error=repr(error), topic=place.topic)
+            self.lost.add(place)
 
     def _place(self, owner: str) -> TopicPartition:
         topics = self._topics

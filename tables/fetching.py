@@ -3,11 +3,13 @@
 - Fetched records are handed on as its parser makes them. It copies each into a `ConsumerRecord`, which takes
   longer than parsing it, and all that this adds is the topic and the partition, by which they are grouped anyway.
 - It asks by session (`tables.sessions`): what has nothing new is neither asked for nor told of.
-- Who waits for records is woken in the step in which they come, four turns of the loop before the others.
+- Who waits for records is woken in the step in which they come, four turns of the loop before the others, and what
+  they do with them comes before the next fetch.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, cast
 
@@ -16,6 +18,9 @@ from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
 
 from tables.sessions import SessionClient
+
+_TURNS = 2
+"""Of the loop, in which fetched records reach whoever decides about them."""
 
 
 class Record(Protocol):
@@ -49,6 +54,7 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
         self.on_arrival: Callable[[], object] | None = None
         self._failure: Exception | None = None
         self._fetched_for: Any = None
+        self._hands_on = False
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
         if assignment is not self._fetched_for:
@@ -63,7 +69,20 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
                 self._failure = error
         if self._records or self._failure:
             self.wake()
+        if found:
+            await self._hand_on()
+        # Here, since a callback of this task may come after a look at what to fetch next.
+        self._in_flight.discard(node_id)
         return found
+
+    async def _hand_on(self) -> None:
+        """Have the next fetch prepared only after who waits for records has done something with them."""
+        self._hands_on = True
+        try:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+        finally:
+            self._hands_on = False
 
     def take(
         self, most: int, partitions: Collection[TopicPartition] | None = None
@@ -95,7 +114,8 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
 
     def _drop(self, tp: TopicPartition) -> None:
         del self._records[tp]
-        self._notify(self._wait_consume_future)
+        if not self._hands_on:
+            self._notify(self._wait_consume_future)
 
     async def wait(self, seconds: float) -> None:
         """Until something comes, or `wake` is called, or for so many seconds.

@@ -86,7 +86,7 @@ async def house_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Open]:
     async def make(**values: Any) -> House:
         pipeline = values.pop("pipeline", None) or Pipeline()
         keys = values.pop("keys", None)
-        monkeypatch.setattr(app, "_make_producer", lambda _: pipeline)
+        monkeypatch.setattr(app, "Producer", lambda _: pipeline)
         settings = Settings(**{"demo": True, "port": 0, **values})
         gateway = app.Gateway(settings, Tokens(SECRET, keys and KeyFile(keys)))
         pipeline.rows = gateway._rows

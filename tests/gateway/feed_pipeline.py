@@ -66,7 +66,7 @@ class FeedPipeline:
         for line in (*self._mailboxes, *self._users):
             line.partition.close()
 
-    async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> asyncio.Future:
+    def send(self, topic: str, value: bytes, key: bytes, partition: int) -> asyncio.Future:
         lines = self._mailboxes if "mailbox" in topic else self._users
         command = orjson.loads(value)
         if command["type"] in QUERIES:

@@ -97,7 +97,7 @@ class Pipeline:
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
 
-    async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> asyncio.Future:
+    def send(self, topic: str, value: bytes, key: bytes, partition: int) -> asyncio.Future:
         decode = decode_mailbox_command if "mailbox" in topic else decode_user_command
         command = decode(key, value)
         self.commands.append(command)

@@ -6,11 +6,8 @@ import time
 import pytest
 
 from gateway import loader
-from gateway.routes import Routes
 from streams import commands
-from streams.commands import decode_user_command
 from streams.partitioning import partition_of
-from streams.topics import Topics
 from tests.gateway.conftest import House, Open
 from tests.gateway.fakes import until
 from tests.gateway.pipeline import PARTITIONS
@@ -336,43 +333,6 @@ async def test_who_moves_to_where_it_is_calm_earlier_is_looked_at_earlier(house_
     before = when["alice"]
     await alice.hello(house.token("alice", utc_offset=200))
     await until(lambda: when["alice"] < before - 3 * 3_600)
-
-
-# Routes
-
-
-class SlowProducer:
-    """Sends nothing before `ready` is set."""
-
-    def __init__(self):
-        self.ready = asyncio.Event()
-        self.asked = 0
-        self.sent = []
-
-    async def send(self, _topic, value, key, _partition):
-        self.asked += 1
-        await self.ready.wait()
-        self.sent.append(decode_user_command(key, value))
-        stored = asyncio.get_running_loop().create_future()
-        stored.set_result(None)
-        return stored
-
-
-async def test_routes_that_nobody_waits_for_any_more_are_announced_to_the_next_who_asks():
-    producer = SlowProducer()
-    topics = Topics(*(f"test-{field}" for field in Topics._fields))
-    routes = Routes(producer, topics, "here", 1, 5.0)
-    routes.leased()
-    routes.want("alice")
-    routes.want("bob")
-    gone = asyncio.ensure_future(routes.announce(topics.user_commands, 0))
-    await until(lambda: producer.asked)
-    following = asyncio.ensure_future(routes.announce(topics.user_commands, 0))
-    await asyncio.sleep(0)
-    gone.cancel()
-    producer.ready.set()
-    await following
-    assert {user for command in producer.sent for user in command.users} == {"alice", "bob"}
 
 
 async def test_who_is_removed_and_added_again_is_in_whichever_log_is_read_first(

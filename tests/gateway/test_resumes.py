@@ -52,17 +52,19 @@ async def test_a_resume_that_is_not_asked_for_is_refused_for_each_mailbox(
 async def test_a_resume_that_waits_for_kafka_is_no_missing_hello(house_of: Open, group: str):
     house = await house_of(hello_seconds=0.3)
     epoch = house.pipeline.make(group, "alice", "bob")
-    send, ready = house.pipeline.send, asyncio.Event()
+    send, held = house.pipeline.send, []
 
-    async def slowly(topic, value, key, partition):
+    def hold(topic, *command):
         if "mailbox" in topic:
-            await ready.wait()
-        return await send(topic, value, key, partition)
+            held.append((topic, *command))
+            return asyncio.get_running_loop().create_future()
+        return send(topic, *command)
 
-    house.pipeline.send = slowly
+    house.pipeline.send = hold
     bob = await house.connect("bob", since={group: [epoch, 0]})
     await asyncio.sleep(0.6)
-    ready.set()
+    for command in held:
+        send(*command)
     await bob.expect("resumed", mailbox=group)
 
 
