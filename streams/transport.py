@@ -24,7 +24,8 @@ import aiokafka
 import structlog
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import KafkaError
-from faust.transport import drivers
+from faust.events import Event
+from faust.transport import conductor, drivers
 from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -128,6 +129,18 @@ class InlineConsumer(driver.AIOKafkaConsumerThread):
         return True
 
 
+class Conductor(conductor.Conductor):
+    """Puts batches into the agents' channels as they are: nothing is to be decoded, and lanes bound what waits."""
+
+    def deliver(self, message: ConsumerMessage) -> None:
+        """Have the agents of its topic get a batch; without one it is dropped."""
+        channels = self._tp_index[message.tp]
+        message.incref(len(channels))
+        event = Event(self.app, None, message.value, None, message)
+        for channel in channels:
+            cast("Any", channel).queue.force_put_nowait(event)
+
+
 class Consumer(driver.Consumer):
     """Fetches batches; commits what the lanes have done."""
 
@@ -165,24 +178,35 @@ class Consumer(driver.Consumer):
         )
 
     async def _drain_messages(self, fetcher: Any) -> None:
-        """Hand on what comes, as Faust does, but with less on the way and without six tasks for each event.
+        """Hand on what comes, as Faust does, but in the step in which it comes and without six tasks for each event.
 
         What a rebalance overtakes is skipped, or comes with the next generation: lanes see to what is missing or
         comes twice.
         """
+        self._source.on_arrival = self._hand_on
         try:
             while not (self.should_stop or fetcher.should_stop):
                 if not self.flow_active:
                     await self.wait(cast("Any", self.can_resume_flow))
-                elif found := self._source.take(_POLL_RECORDS, self._get_active_partitions()):
-                    for tp, records in found.items():
-                        await self.callback(self._message(TP(*tp), records))
+                await self.app.flow_control.acquire()
+                if self._hand_on():
                     await asyncio.sleep(0)
                 else:
                     await self._source.wait(_POLL_SECONDS)
         except asyncio.CancelledError:
             if not self.app.should_stop:
                 raise
+        finally:
+            self._source.on_arrival = None
+
+    def _hand_on(self) -> bool:
+        """Give batches that have come to the agents; whether there are any, and they may have them now."""
+        if not (self.flow_active and self.app.flow_control.is_active()):
+            return False
+        found = self._source.take(_POLL_RECORDS, self._get_active_partitions())
+        for tp, records in found.items():
+            cast("Conductor", self.app.topics).deliver(self._message(TP(*tp), records))
+        return bool(found)
 
     @property
     def _source(self) -> Fetcher:
@@ -239,6 +263,7 @@ class Producer(driver.Producer):
 class Transport(driver.Transport):
     """The transport behind `readcast://host:port`."""
 
+    Conductor = Conductor
     Consumer = Consumer
     Producer = Producer
 

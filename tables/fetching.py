@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, cast
 
@@ -62,27 +63,27 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
             self._fetched_for = assignment
             self._client.restart_sessions()
         found: bool = await super()._proc_fetch_request(assignment, node_id, request)
-        if found and self.on_arrival is not None:
+        if found:
+            self._hands_on = True
+            # Whoever cancels this task waits for its end, and is told of nothing but that.
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._hand_on()
+            self._hands_on = False
+        # Here, since a callback of this task may come after a look at what to fetch next.
+        self._in_flight.discard(node_id)
+        return found
+
+    async def _hand_on(self) -> None:
+        """Tell of what has come, and have it decided about before the next fetch is prepared."""
+        if self.on_arrival is not None:
             try:
                 self.on_arrival()
             except Exception as error:  # noqa: BLE001  raised by `wait`: here it would end all fetching
                 self._failure = error
         if self._records or self._failure:
             self.wake()
-        if found:
-            await self._hand_on()
-        # Here, since a callback of this task may come after a look at what to fetch next.
-        self._in_flight.discard(node_id)
-        return found
-
-    async def _hand_on(self) -> None:
-        """Have the next fetch prepared only after who waits for records has done something with them."""
-        self._hands_on = True
-        try:
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
-        finally:
-            self._hands_on = False
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def take(
         self, most: int, partitions: Collection[TopicPartition] | None = None
