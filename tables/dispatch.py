@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from aiokafka import TopicPartition
@@ -17,8 +17,10 @@ from aiokafka.errors import (
     NotLeaderForPartitionError,
     for_code,
 )
-from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v7
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from tables.packing import PackedProduce
 
 BATCH_SIZE = 3 << 20
 """Bytes of the largest record batch; below the topics' `max.message.bytes`."""
@@ -82,6 +84,15 @@ class _Waiting(NamedTuple):
     place: TopicPartition
     batch: bytearray
     landed: asyncio.Future[int]
+
+
+class _ProduceRequest(ProduceRequest):  # type: ignore[misc]
+    """A request outside a transaction that is packed at once."""
+
+    def build(self, request_struct_class: Any) -> Any:
+        if request_struct_class is not ProduceRequest_v7:
+            return super().build(request_struct_class)
+        return PackedProduce(None, self._required_acks, self._timeout, self._topics)
 
 
 class Dispatch:
@@ -193,7 +204,7 @@ class Dispatch:
         topics: defaultdict[str, list[tuple[int, bytearray]]] = defaultdict(list)
         for place, batch in batches.items():
             topics[place.topic].append((place.partition, batch))
-        request = ProduceRequest(
+        request = _ProduceRequest(
             transactional_id=None,
             required_acks=_ALL_IN_SYNC,
             timeout=int(self._seconds * 1_000),

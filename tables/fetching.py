@@ -10,18 +10,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Collection
+from copy import copy
 from typing import Any, Protocol, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
+from aiokafka.protocol.fetch import FetchRequest
 
 from tables.sessions import SessionClient
 
 _TURNS = 2
 """Of the loop, in which fetched records reach whoever decides about them."""
+
+
+_SAME_SECONDS = 0.1
+"""For so long the same partitions are fetched without a look at all: others may be wanted, or brokers lead others."""
 
 
 class Record(Protocol):
@@ -56,22 +61,49 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
         self._failure: Exception | None = None
         self._fetched_for: Any = None
         self._hands_on = False
+        self._moved: dict[TopicPartition, int] = {}
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
+        """Fetch from a broker, again and again for as long as all that comes is taken at once."""
         if assignment is not self._fetched_for:
             # It knows nothing yet, not even of partitions that have nothing new.
             self._fetched_for = assignment
             self._client.restart_sessions()
-        found: bool = await super()._proc_fetch_request(assignment, node_id, request)
-        if found:
+        until = self._loop.time() + _SAME_SECONDS
+        following: FetchRequest | None = request
+        found = False
+        while following is not None:
+            request = following
+            found = await super()._proc_fetch_request(assignment, node_id, request)
+            if not found:
+                break
             self._hands_on = True
-            # Whoever cancels this task waits for its end, and is told of nothing but that.
-            with contextlib.suppress(asyncio.CancelledError):
+            try:
                 await self._hand_on()
-            self._hands_on = False
+            except asyncio.CancelledError:
+                # Whoever cancels this task waits for its end, and is told of nothing but that.
+                break
+            finally:
+                self._hands_on = False
+            following = self._following(assignment, request, until)
         # Here, since a callback of this task may come after a look at what to fetch next.
         self._in_flight.discard(node_id)
         return found
+
+    def _following(
+        self, assignment: Any, request: FetchRequest, until: float
+    ) -> FetchRequest | None:
+        """The same partitions from where they stand now; None where it is time to look at all of them."""
+        moved, self._moved = self._moved, {}
+        is_all_taken = self.on_arrival is not None and not self._records
+        if not (is_all_taken and assignment.active and self._loop.time() < until):
+            return None
+        following = copy(request)
+        following._topics = [
+            (topic, [(p, moved.get((topic, p), offset), most) for p, offset, most in partitions])
+            for topic, partitions in request.topics
+        ]
+        return following
 
     async def _hand_on(self) -> None:
         """Tell of what has come, and have it decided about before the next fetch is prepared."""
@@ -108,6 +140,7 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
                     found.check_raise()
                 if records := found.getall(most):
                     taken[tp] = records
+                    self._moved[tp] = self._fetched_for.state_value(tp).position
                     most -= len(records)
                 if not found.has_more():
                     self._drop(tp)

@@ -12,7 +12,9 @@ from typing import Any, TypeAlias
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import FetchSessionIdNotFound, InvalidFetchSessionEpoch, for_code
-from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11
+
+from tables.packing import NO_REPLICA, PackedFetch
 
 _FIRST_VERSION = 7
 """Of fetch requests that have sessions."""
@@ -77,7 +79,21 @@ class _SessionRequest(FetchRequest):  # type: ignore[misc]
         if request_struct_class.API_VERSION < _FIRST_VERSION:
             return super().build(request_struct_class)
         session, wanted = self._session, self._topics
-        self._topics, forgotten = session.ask(wanted)
+        changed, forgotten = session.ask(wanted)
+        if request_struct_class is FetchRequest_v11:
+            return PackedFetch(
+                NO_REPLICA,
+                self._max_wait_ms,
+                self._min_bytes,
+                self._max_bytes,
+                self._isolation_level,
+                session.id,
+                session.epoch,
+                changed,
+                forgotten,
+                self._rack_id,
+            )
+        self._topics = changed
         struct: Any = super().build(request_struct_class)
         struct.session_id, struct.session_epoch = session.id, session.epoch
         struct.forgotten_topics_data = forgotten
