@@ -6,6 +6,7 @@ import fcntl
 import gc
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ import faust
 import structlog
 from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy
-from faust.types import StreamT
+from faust.types import TP, EventT, StreamT
 
 from streams import transport
 from streams.admin import unfit_topics
@@ -52,6 +53,18 @@ class _Boot(BootStrategy):
     """Faust's web server answers about tables without a login; it stays off, whatever the command line says."""
 
     enable_web = False
+
+
+class _Monitor(faust.Monitor):
+    """Keeps of an event what Faust itself asks for; all else is told by `streams.metrics`."""
+
+    def on_stream_event_in(
+        self, tp: TP, _offset: int, _stream: StreamT[Any], _event: EventT[Any]
+    ) -> None:
+        self.stream_inbound_time[tp] = time.monotonic()
+
+    def on_stream_event_out(self, *_: object) -> None:
+        """Nothing."""
 
 
 class Pipeline(faust.App):
@@ -184,6 +197,7 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
             f"{transport.SCHEME}://{server}" for server in settings.bootstrap_servers.split(",")
         ],
         "TableManager": JournaledTables,
+        "Monitor": _Monitor,
         "store": "memory://",
         "topic_partitions": settings.partitions,
         # Topics are made by the `topics` command, with the configuration that the guarantees need.
