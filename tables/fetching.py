@@ -78,6 +78,7 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
             if not found:
                 break
             self._hands_on = True
+            self._moved.clear()
             try:
                 await self._hand_on()
             except asyncio.CancelledError:
@@ -94,7 +95,7 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
         self, assignment: Any, request: FetchRequest, until: float
     ) -> FetchRequest | None:
         """The same partitions from where they stand now; None where it is time to look at all of them."""
-        moved, self._moved = self._moved, {}
+        moved = self._moved
         is_all_taken = self.on_arrival is not None and not self._records
         if not (is_all_taken and assignment.active and self._loop.time() < until):
             return None

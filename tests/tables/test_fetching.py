@@ -9,6 +9,7 @@ from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
 from aiokafka.errors import GroupAuthorizationFailedError, OffsetOutOfRangeError
 
+from tables import fetching
 from tables.fetching import fetch_fast, fetcher_of
 from tables.reader import open_reader
 from tests.records import make_topic, unique
@@ -126,6 +127,67 @@ async def test_what_is_raised_on_arrival_is_told_and_fetching_goes_on(broker):
         source.on_arrival = None
         await send(one, b"2")
         assert await take_all(source, 2) == {one: [b"1", b"2"]}
+
+
+@asynccontextmanager
+async def taking_on_arrival(source):
+    """has(expected): wait until that is what has been taken in the step in which it came."""
+    found = {}
+
+    def take():
+        for place, values in values_of(source.take(1_000)).items():
+            found.setdefault(place, []).extend(values)
+
+    async def has(expected):
+        while found != expected:
+            await source.wait(0.01)
+
+    source.on_arrival = take
+    yield has
+    source.on_arrival = None
+
+
+async def test_what_is_taken_on_arrival_is_fetched_again_without_a_look_at_all(broker, monkeypatch):
+    monkeypatch.setattr(fetching, "_SAME_SECONDS", 3_600)
+    async with (
+        two_partitions(broker) as (send, (one, two), _, source),
+        taking_on_arrival(source) as has,
+    ):
+        looks = []
+        look = source._get_actions_per_node
+        monkeypatch.setattr(source, "_get_actions_per_node", lambda a: looks.append(a) or look(a))
+        values = [b"%d" % number for number in range(50)]
+        for value in values:
+            await send(one, value)
+        await send(two, b"other")
+        await has({one: values, two: [b"other"]})
+        # A fetch that brings nothing is followed by one.
+        assert len(looks) < len(values) / 2
+
+
+async def test_others_are_looked_at_while_one_is_never_quiet(broker):
+    async with (
+        two_partitions(broker) as (send, (one, two), consumer, source),
+        taking_on_arrival(source) as has,
+    ):
+        sent = []
+
+        async def send_for_ever():
+            while True:
+                sent.append(b"%d" % len(sent))
+                await send(one, sent[-1])
+
+        consumer.pause(two)
+        await send(two, b"late")
+        busy = asyncio.create_task(send_for_ever())
+        while len(sent) < 50:
+            await asyncio.sleep(0.01)
+        consumer.resume(two)
+        while source._subscriptions.subscription.assignment.state_value(two).position == 0:
+            await asyncio.sleep(0.01)
+        busy.cancel()
+        await asyncio.wait([busy])
+        await has({one: sent, two: [b"late"]})
 
 
 @pytest.mark.parametrize("compression", [None, "gzip"])
