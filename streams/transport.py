@@ -7,8 +7,8 @@ Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in
   acknowledgements count an event that a stream skipped in a rebalance as done, and would lose it.
 - Changelogs are never fetched here, nor known to the consumer: the tables read them.
 - A fetch for which there is nothing is over soon: what it leaves out is not fetched before.
-- Its consumer runs on the worker's own loop, not in a thread, asks aiokafka's fetcher directly and makes no task
-  for an event.
+- Its consumer runs on the worker's own loop, not in a thread, and puts what comes into the agents' channels in the
+  step in which it comes.
 - Its producer sends whole record batches, past aiokafka's queues.
 """
 

@@ -3,8 +3,9 @@
 - Fetched records are handed on as its parser makes them. It copies each into a `ConsumerRecord`, which takes
   longer than parsing it, and all that this adds is the topic and the partition, by which they are grouped anyway.
 - It asks by session (`tables.sessions`): what has nothing new is neither asked for nor told of.
-- Who waits for records is woken in the step in which they come, four turns of the loop before the others, and what
+- Who wants records gets them in the step in which they come, four turns of the loop before the others, and what
   they do with them comes before the next fetch.
+- What is taken at once is fetched again from where it now stands, without a look at all partitions.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from tables.sessions import SessionClient
 
 _TURNS = 2
 """Of the loop, in which fetched records reach whoever decides about them."""
-
 
 _SAME_SECONDS = 0.1
 """For so long the same partitions are fetched without a look at all: others may be wanted, or brokers lead others."""
