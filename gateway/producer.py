@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError
 
 from gateway.settings import Settings
 from tables.dispatch import BatchBuilder, Dispatch
@@ -52,18 +52,18 @@ class Producer:
         await self._client.bootstrap()
 
     async def stop(self) -> None:
-        """Let what is on its way arrive; when cancelled, give it up."""
+        """Let what is on its way arrive; when cancelled, give it up, and leave its futures as they are."""
         tasks = list(self._tasks)
         try:
-            await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             await self._client.close()
 
     def send(self, topic: str, value: bytes, key: bytes, partition: int) -> asyncio.Future[int]:
         """Give a command its place in the order of its partition.
 
-        The future holds the offset at which it is stored. It fails with a `KafkaError` if it is not, which it
-        may be all the same where Kafka has not answered.
+        The future holds the offset at which it is stored. It fails, mostly with a `KafkaError`, if it is not, which
+        it may be all the same where Kafka has not answered.
         """
         place = TopicPartition(topic, partition)
         waiting = self._waiting.get(place)
@@ -105,7 +105,7 @@ class Producer:
         batch.extend(time.time_ns() // 1_000_000, keys, values, [NO_HEADERS] * len(keys))
         try:
             offset = await self._dispatch.send(batch, *place)
-        except KafkaError as error:
+        except Exception as error:  # noqa: BLE001  raised by each that waits
             for stored in all_stored:
                 stored.set_exception(error)
         else:

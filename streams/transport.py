@@ -1,14 +1,14 @@
 """A Faust transport whose unit is a batch: one event per partition and poll.
 
-Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in six things:
+Registered for `readcast://` URLs. It differs from Faust's aiokafka transport in seven things:
 
 - An event's value is the list of records of one poll; its offset is that of the last one.
 - What is done is told by the lanes (`mark_done`), and only that is committed. Faust's own
   acknowledgements count an event that a stream skipped in a rebalance as done, and would lose it.
 - Changelogs are never fetched here, nor known to the consumer: the tables read them.
 - A fetch for which there is nothing is over soon: what it leaves out is not fetched before.
-- Its consumer runs on the worker's own loop, not in a thread, and puts what comes into the agents' channels in the
-  step in which it comes.
+- Its consumer runs on the worker's own loop, not in a thread, and hands on what comes in the step in which it comes.
+- Its conductor puts that into the agents' channels as it is: nothing is decoded, and lanes bound what waits.
 - Its producer sends whole record batches, past aiokafka's queues.
 """
 
@@ -43,7 +43,7 @@ _FETCH_MS = 100
 """How long the broker keeps a fetch for which it has nothing, a fifteenth of what Faust says.
 
 There is one at a time. One that is made while the records of some partitions wait here leaves those out, and
-until it is back nothing of them is fetched.
+until it, or one that follows it, is back nothing of them is fetched.
 """
 
 _CREATE_TIME = 0
@@ -183,7 +183,8 @@ class Consumer(driver.Consumer):
         What a rebalance overtakes is skipped, or comes with the next generation: lanes see to what is missing or
         comes twice.
         """
-        self._source.on_arrival = self._hand_on
+        source = self._source
+        source.on_arrival = self._hand_on
         try:
             while not (self.should_stop or fetcher.should_stop):
                 if not self.flow_active:
@@ -192,12 +193,12 @@ class Consumer(driver.Consumer):
                 if self._hand_on():
                     await asyncio.sleep(0)
                 else:
-                    await self._source.wait(_POLL_SECONDS)
+                    await source.wait(_POLL_SECONDS)
         except asyncio.CancelledError:
             if not self.app.should_stop:
                 raise
         finally:
-            self._source.on_arrival = None
+            source.on_arrival = None
 
     def _hand_on(self) -> bool:
         """Give batches that have come to the agents; whether there are any, and they may have them now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -158,7 +159,9 @@ class Dispatch:
         cluster = self._client.cluster
         leader: int | None = cluster.leader_for_partition(place)
         if leader is None:
-            await self._client.add_topic(place.topic)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._client.add_topic(place.topic)
             leader = cluster.leader_for_partition(place)
         if leader is None or leader == _NOBODY:
             raise LeaderNotAvailableError(f"{place.topic}/{place.partition}")

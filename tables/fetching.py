@@ -18,15 +18,16 @@ from typing import Any, Protocol, cast
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest
 
-from tables.sessions import SessionClient
+from tables.sessions import SessionClient, Wanted
 
 _TURNS = 2
 """Of the loop, in which fetched records reach whoever decides about them."""
 
 _SAME_SECONDS = 0.1
-"""For so long the same partitions are fetched without a look at all: others may be wanted, or brokers lead others."""
+"""After so long the next fetch comes after a look at all partitions: others may be wanted, or brokers lead others."""
 
 
 class Record(Protocol):
@@ -60,8 +61,12 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
         self.on_arrival: Callable[[], object] | None = None
         self._failure: Exception | None = None
         self._fetched_for: Any = None
-        self._hands_on = False
-        self._moved: dict[TopicPartition, int] = {}
+        self._handed_on: list[Collection[TopicPartition]] = []
+        self._left_out = False
+
+    def _get_actions_per_node(self, assignment: Any) -> Any:
+        self._left_out = False
+        return super()._get_actions_per_node(assignment)
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
         """Fetch from a broker, again and again for as long as all that comes is taken at once."""
@@ -69,41 +74,45 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
             # It knows nothing yet, not even of partitions that have nothing new.
             self._fetched_for = assignment
             self._client.restart_sessions()
+        task = cast("asyncio.Task[bool]", asyncio.current_task())
+        task.add_done_callback(self._look_again)
+        places = {TopicPartition(topic, p) for topic, some in request.topics for p, _, _ in some}
         until = self._loop.time() + _SAME_SECONDS
-        following: FetchRequest | None = request
-        found = False
-        while following is not None:
-            request = following
-            found = await super()._proc_fetch_request(assignment, node_id, request)
-            if not found:
-                break
-            self._hands_on = True
-            self._moved.clear()
+        while await super()._proc_fetch_request(assignment, node_id, request):
+            self._handed_on.append(places)
             try:
                 await self._hand_on()
             except asyncio.CancelledError:
                 # Whoever cancels this task waits for its end, and is told of nothing but that.
-                break
+                return True
             finally:
-                self._hands_on = False
-            following = self._following(assignment, request, until)
-        # Here, since a callback of this task may come after a look at what to fetch next.
-        self._in_flight.discard(node_id)
-        return found
+                self._handed_on.remove(places)
+            following = self._following(assignment, request)
+            if following is None or self._loop.time() > until:
+                return True
+            request = following
+        return False
 
-    def _following(
-        self, assignment: Any, request: FetchRequest, until: float
-    ) -> FetchRequest | None:
-        """The same partitions from where they stand now; None where it is time to look at all of them."""
-        moved = self._moved
+    def _look_again(self, _: object) -> None:
+        """Another look, in case the last one came when this task was over and not yet known to be."""
+        self._notify(self._wait_consume_future)
+
+    def _following(self, assignment: Any, request: FetchRequest) -> FetchRequest | None:
+        """The same partitions from where they stand now; None where it takes a look at all of them."""
         is_all_taken = self.on_arrival is not None and not self._records
-        if not (is_all_taken and assignment.active and self._loop.time() < until):
+        if not (is_all_taken and assignment.active) or self._left_out or self._failure:
             return None
+        topics: Wanted = []
+        for topic, partitions in request.topics:
+            states = [
+                (p, assignment.state_value(TopicPartition(topic, p))) for p, _, _ in partitions
+            ]
+            if not all(state.has_valid_position and not state.paused for _, state in states):
+                return None
+            most = partitions[0][2]
+            topics.append((topic, [(p, state.position, most) for p, state in states]))
         following = copy(request)
-        following._topics = [
-            (topic, [(p, moved.get((topic, p), offset), most) for p, offset, most in partitions])
-            for topic, partitions in request.topics
-        ]
+        following._topics = topics
         return following
 
     async def _hand_on(self) -> None:
@@ -123,7 +132,7 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
     ) -> dict[TopicPartition, list[Record]]:
         """At most so many records that have come, of these partitions or of all.
 
-        Raises, as `KafkaError`, what has come of a partition instead of records.
+        Raises, as `KafkaError`, what has come of a partition instead of records; `wait` does where others have some.
         """
         taken: dict[TopicPartition, list[Record]] = {}
         if self._subscriptions.reassignment_in_progress:
@@ -134,22 +143,31 @@ class Fetcher(fetcher.Fetcher):  # type: ignore[misc]
                     break
                 if partitions is not None and tp not in partitions:
                     continue
-                if isinstance(found, fetcher.FetchError):
-                    if taken:
-                        break
-                    self._drop(tp)
-                    found.check_raise()
-                if records := found.getall(most):
+                try:
+                    records = self._take_of(tp, found, most)
+                except KafkaError as error:
+                    if not taken:
+                        raise
+                    self._failure = error
+                    break
+                if records:
                     taken[tp] = records
-                    self._moved[tp] = self._fetched_for.state_value(tp).position
                     most -= len(records)
-                if not found.has_more():
-                    self._drop(tp)
         return taken
+
+    def _take_of(self, tp: TopicPartition, found: Any, most: int) -> list[Record]:
+        if isinstance(found, fetcher.FetchError):
+            self._drop(tp)
+            found.check_raise()
+        records: list[Record] = found.getall(most)
+        if not found.has_more():
+            self._drop(tp)
+        return records
 
     def _drop(self, tp: TopicPartition) -> None:
         del self._records[tp]
-        if not self._hands_on:
+        if not any(tp in places for places in self._handed_on):
+            self._left_out = True
             self._notify(self._wait_consume_future)
 
     async def wait(self, seconds: float) -> None:

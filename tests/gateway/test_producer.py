@@ -124,3 +124,29 @@ async def test_a_producer_that_is_told_to_stop_now_waits_for_nothing(broker):
             async with asyncio.timeout(0.1):
                 await producer.stop()
         assert not stored.done()
+
+
+async def test_a_producer_that_never_reached_kafka_fails_in_time():
+    pipeline = PipelineSettings(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+    producer = Producer(Settings(pipeline=pipeline, request_seconds=0.5))
+    sent = [producer.send("topic", b"x", b"k", 0) for _ in range(3)]
+    async with asyncio.timeout(SECONDS):
+        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        await producer.stop()
+    assert [type(outcome) for outcome in outcomes] == [LeaderNotAvailableError] * 3
+
+
+async def test_whatever_is_raised_is_told_to_all_and_stops_nothing(broker, monkeypatch):
+    topic = unique("producer")
+    make_topic(broker, topic, 1, **CONFIGS)
+    async with producing(broker) as producer:
+        with monkeypatch.context() as patched:
+
+            async def fail(*_):
+                raise NotImplementedError("no common version")
+
+            patched.setattr(producer._dispatch, "send", fail)
+            sent = send_numbers(producer, topic, range(3)).values()
+            outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [NotImplementedError] * 3
+        assert await producer.send(topic, b"x", b"k", 0) == 0
