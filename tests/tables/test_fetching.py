@@ -1,13 +1,18 @@
 """Fetched records on a real broker."""
 
 import asyncio
+from collections import defaultdict
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import GroupAuthorizationFailedError, OffsetOutOfRangeError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tables import fetching
 from tables.fetching import fetch_fast, fetcher_of
@@ -188,6 +193,57 @@ async def test_others_are_looked_at_while_one_is_never_quiet(broker):
         busy.cancel()
         await asyncio.wait([busy])
         await has({one: sent, two: [b"late"]})
+
+
+class TwoBrokers:
+    """Stands for brokers that answer when they are told to: number 0 leads partition 0, number 1 partition 1."""
+
+    _metadata_max_age_ms = 1_000
+
+    def __init__(self):
+        self._loop = asyncio.get_running_loop()
+        self.cluster = SimpleNamespace(
+            leader_for_partition=lambda place: place.partition, broker_metadata=lambda _: True
+        )
+        self.asked = defaultdict(list)
+
+    def restart_sessions(self):
+        pass
+
+    async def send(self, broker, _request):
+        answered = self._loop.create_future()
+        self.asked[broker].append(answered)
+        await answered
+        self.asked[broker].remove(answered)
+        return SimpleNamespace(topics=[], API_VERSION=11)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4)), max_size=30))
+@settings(deadline=None)
+async def test_each_broker_has_one_fetch_under_way_whatever_comes_when(answers):
+    brokers, subscriptions = TwoBrokers(), SubscriptionState()
+    places = [TopicPartition("t", number) for number in range(2)]
+    subscriptions.assign_from_user(places)
+    source = fetching.Fetcher(brokers, subscriptions)
+    for place in places:
+        subscriptions.seek(place, 0)
+
+    def under_way():
+        return {broker: len(asked) for broker, asked in brokers.asked.items()}
+
+    async def turns(number):
+        for _ in range(number):
+            await asyncio.sleep(0)
+            assert max(under_way().values(), default=0) <= 1
+
+    for broker, number in answers:
+        await turns(number)
+        for asked in brokers.asked[broker]:
+            if not asked.done():
+                asked.set_result(None)
+    await turns(20)
+    assert under_way() == {0: 1, 1: 1}
+    await source.close()
 
 
 @pytest.mark.parametrize("compression", [None, "gzip"])
