@@ -1,5 +1,6 @@
 """The system as a Kafka client sees it: commands in, answers, logs and offsets out."""
 
+import asyncio
 import contextlib
 import itertools
 import logging
@@ -23,6 +24,7 @@ FAST = {"member_rate": [10_000, 10_000], "mailbox_rate": [100_000, 100_000]}
 
 MAX_RECORD = 4 << 20
 BACK_SECONDS = 30
+STORED_SECONDS = 20
 
 # kafka-python can't read the metadata of Faust's members and says so each time.
 logging.getLogger("kafka.admin._groups").setLevel(logging.ERROR)
@@ -378,6 +380,24 @@ def make_topic(
     finally:
         admin.close()
     return [aiokafka.TopicPartition(name, number) for number in range(partitions)]
+
+
+async def stored_records(
+    bootstrap: str, topic: str, count: int
+) -> dict[tuple[int, int], tuple[bytes | None, bytes | None]]:
+    """The key and the value of each record of a topic, by partition and offset, once there are so many."""
+    found = {}
+    consumer = aiokafka.AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=MAX_RECORD,
+    )
+    async with consumer, asyncio.timeout(STORED_SECONDS):
+        while len(found) < count:
+            for place, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                found |= {(place.partition, r.offset): (r.key, r.value) for r in records}
+    return found
 
 
 def unique(label: str) -> str:

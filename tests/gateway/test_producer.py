@@ -4,13 +4,12 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaTimeoutError, LeaderNotAvailableError, MessageSizeTooLargeError
 
 from gateway.producer import Producer
 from gateway.settings import Settings
 from streams.settings import Settings as PipelineSettings
-from tests.records import MAX_RECORD, make_topic, unique
+from tests.records import MAX_RECORD, make_topic, stored_records, unique
 
 SECONDS = 10.0
 CONFIGS = {"max.message.bytes": str(MAX_RECORD)}
@@ -25,22 +24,6 @@ async def producing(broker, seconds=SECONDS):
         yield producer
     finally:
         await producer.stop()
-
-
-async def read(broker, topic, count):
-    """Records by partition and offset: key and value."""
-    found = {}
-    consumer = AIOKafkaConsumer(
-        topic,
-        bootstrap_servers=broker,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=MAX_RECORD,
-    )
-    async with consumer, asyncio.timeout(2 * SECONDS):
-        while len(found) < count:
-            for place, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                found |= {(place.partition, r.offset): (r.key, r.value) for r in records}
-    return found
 
 
 def send_numbers(producer, topic, numbers, partitions=1):
@@ -59,7 +42,7 @@ async def test_commands_are_stored_in_order_where_they_are_said_to_be(broker):
         offsets = {n: await stored for n, stored in sent.items()}
     assert offsets == {n: n // 3 for n in range(300)}
     expected = {(n % 3, n // 3): (b"k%d" % n, b"%d" % n) for n in range(300)}
-    assert await read(broker, topic, 300) == expected
+    assert await stored_records(broker, topic, 300) == expected
 
 
 async def test_what_waits_for_its_topic_is_stored_in_order(broker):
@@ -79,7 +62,7 @@ async def test_large_commands_and_small_ones_keep_their_order(broker):
     async with producing(broker) as producer:
         sent = [producer.send(topic, b"x" * size, b"k", 0) for size in sizes]
         assert [await stored for stored in sent] == list(range(len(sizes)))
-    found = await read(broker, topic, len(sizes))
+    found = await stored_records(broker, topic, len(sizes))
     assert [len(value) for _, (_, value) in sorted(found.items())] == sizes
 
 

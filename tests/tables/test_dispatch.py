@@ -5,13 +5,12 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.protocol.produce import ProduceRequest
 
 from tables.dispatch import BatchBuilder, Dispatch
-from tests.records import make_topic, unique
+from tests.records import make_topic, stored_records, unique
 
 SECONDS = 10.0
 LARGE = 1 << 20
@@ -42,17 +41,6 @@ def batch(*values):
     return built
 
 
-async def stored(broker, topic, count):
-    """The values of each partition, by offset."""
-    found = {}
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=broker, auto_offset_reset="earliest")
-    async with consumer, asyncio.timeout(SECONDS):
-        while len(found) < count:
-            for place, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                found |= {(place.partition, record.offset): record.value for record in records}
-    return found
-
-
 async def test_each_batch_is_stored_whole_where_it_is_said_to_be(broker):
     topic = unique("dispatch")
     make_topic(broker, topic, 3, **CONFIGS)
@@ -66,10 +54,10 @@ async def test_each_batch_is_stored_whole_where_it_is_said_to_be(broker):
         )
         # The first one alone; what waits meanwhile together, but of each partition one at a time.
         assert client.produced - before == 1 + 4
-    expected = {(number, 0): b"first" for number in range(3)}
+    expected = {(number, 0): (b"k", b"first") for number in range(3)}
     for number, (offset, some) in enumerate(zip(offsets, values, strict=True)):
-        expected |= {(number % 3, offset + n): value for n, value in enumerate(some)}
-    assert await stored(broker, topic, len(expected)) == expected
+        expected |= {(number % 3, offset + n): (b"k", value) for n, value in enumerate(some)}
+    assert await stored_records(broker, topic, len(expected)) == expected
 
 
 async def test_a_batch_that_the_broker_refuses_fails_alone(broker):
